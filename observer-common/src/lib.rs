@@ -1,0 +1,2 @@
+//! The ABI between the kernel side (`observer-ebpf`) and user space (`observer`).
+#![no_std]

@@ -1,0 +1,1 @@
+//! Record bytes from the ring to a [`Segment`](crate::segment::Segment), every length checked.

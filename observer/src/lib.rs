@@ -1,0 +1,19 @@
+//! `observer` watches HTTP on a Linux host from outside the programs that speak it.
+//!
+//! ```text
+//!  skb ──tc ingress/egress──┐                                   ┌─ NDJSON: stdout, file
+//!       └─socket filter ────┤ ring → decode → tcp → http → exchange ─┼─ tail (Unix socket)
+//!  pcap/pcapng file ────────┘                                   └─ ...
+//!   capture                   engine: no I/O, no clock            sink, cli
+//! ```
+//!
+//! The modules below stand in the order in which a byte passes through them.
+
+// The engine.
+pub mod segment;
+pub mod decode;
+pub mod tcp;
+pub mod http;
+pub mod exchange;
+pub mod pipeline;
+pub mod event;

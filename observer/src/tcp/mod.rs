@@ -1,0 +1,1 @@
+//! TCP: order, gaps, overlap, lifecycle, bounds.

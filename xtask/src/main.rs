@@ -1,0 +1,3 @@
+//! observer's own commands: set-up, build, run, test, lint, bench. No product code.
+
+fn main() {}
