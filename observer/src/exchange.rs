@@ -1,1 +1,347 @@
-//! Pairing.
+//! Pairing: which response answers which request.
+//!
+//! HTTP/1 answers in order, so the oldest request without a response is the one (RFC 9112 §9.3).
+//! That is only as good as the knowledge of both halves, so every pair is checked against TCP:
+//!
+//! 1. the segment with the response's first byte acknowledges the request's first byte: a server
+//!    cannot answer what it has not received;
+//! 2. the request's first segment acknowledges nothing of the response: the client had not read an
+//!    answer to a question that it had not asked.
+//!
+//! While both halves are in sync the oldest request is taken if it passes. After messages were lost
+//! the one request that passes is taken (`resynced`); with none or several the response stays alone
+//! and so do the requests. Never a guess.
+//!
+//! Knows messages, not bytes.
+
+use std::collections::VecDeque;
+
+use crate::http::Asked;
+use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Pairing, State, Takeover};
+use crate::segment::{Offset, Timestamp};
+
+/// How the flow ended, seen from the exchanges that were open then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    Closed,
+    ResetByClient,
+    ResetByServer,
+    Timeout,
+    CaptureEnd,
+}
+
+/// A request that waits for its response or whose body is still coming, with what was received.
+#[derive(Debug)]
+struct Pending {
+    exchange: Exchange,
+    /// Behind a gap that may have held whole messages.
+    unsure: bool,
+}
+
+/// Interim responses kept of one exchange.
+const MAX_INTERIM: usize = 16;
+
+/// Pairs the messages of one flow.
+#[derive(Debug)]
+pub struct Pairer {
+    pending: VecDeque<Pending>,
+    /// Index into `pending` of the exchange whose response is being read.
+    answering: bool,
+    /// The request that is being read is the last of `pending`.
+    asking: bool,
+    next_index: u64,
+    limit: usize,
+    /// Responses may be missing since the last pair.
+    responses_lost: bool,
+    /// Requests may be missing before the next one.
+    requests_lost: bool,
+    /// Bytes that were no request were seen since the last request.
+    malformed_request: bool,
+    /// A response without a request is being read; it is last to be told.
+    orphan: Option<Exchange>,
+}
+
+impl Pairer {
+    /// `limit` bounds the requests that wait at once.
+    pub fn new(limit: usize) -> Self {
+        Self {
+            pending: VecDeque::new(),
+            answering: false,
+            asking: false,
+            next_index: 1,
+            limit,
+            responses_lost: false,
+            requests_lost: false,
+            malformed_request: false,
+            orphan: None,
+        }
+    }
+
+    fn take_index(&mut self) -> u64 {
+        let index = self.next_index;
+        self.next_index = index.saturating_add(1);
+        index
+    }
+
+    pub fn n_pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// A request head was read.
+    pub fn handle_request(&mut self, mut message: Message, out: &mut Vec<Exchange>) {
+        if self.pending.len() >= self.limit
+            && let Some(mut oldest) = self.pending.pop_front()
+        {
+            self.answering = false;
+            if let Some(request) = oldest.exchange.request.as_mut() {
+                request.anomalies.insert(Anomaly::TooManyPending);
+            }
+            self.responses_lost = true;
+            out.push(orphan_request(oldest.exchange));
+        }
+        if std::mem::take(&mut self.malformed_request) {
+            message.anomalies.insert(Anomaly::MalformedRequest);
+        }
+        let mut exchange = Exchange::new(self.take_index());
+        exchange.request = Some(message);
+        let unsure = std::mem::take(&mut self.requests_lost);
+        self.pending.push_back(Pending { exchange, unsure });
+        self.asking = true;
+    }
+
+    /// The request that is being read, to add to it.
+    pub fn request_mut(&mut self) -> Option<&mut Message> {
+        if !self.asking {
+            return None;
+        }
+        self.pending.back_mut()?.exchange.request.as_mut()
+    }
+
+    /// The request that is being read ended.
+    pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
+        self.asking = false;
+        self.emit_done(out);
+    }
+
+    /// A response begins at `first`: finds its request. Returns what its framing depends on, and
+    /// whether a request was found.
+    pub fn match_response(&mut self, first: &Mark, out: &mut Vec<Exchange>) -> Option<Asked> {
+        self.answering = false;
+        let passes = |p: &Pending| {
+            let Some(request) = p.exchange.request.as_ref() else { return false };
+            p.exchange.response.is_none() && may_answer(first, &request.first)
+        };
+        let in_sync = !self.responses_lost && self.pending.front().is_some_and(|p| !p.unsure);
+        let found = if in_sync {
+            self.pending.front().is_some_and(passes).then_some(0)
+        } else {
+            let mut candidates = self.pending.iter().enumerate().filter(|(_, p)| passes(p));
+            match (candidates.next(), candidates.next()) {
+                (Some((i, _)), None) => Some(i),
+                _ => None,
+            }
+        };
+        let i = found?;
+        for _ in 0..i {
+            let Some(skipped) = self.pending.pop_front() else { break };
+            out.push(orphan_request(skipped.exchange));
+        }
+        let front = self.pending.front_mut()?;
+        if !in_sync {
+            front.exchange.pairing = Pairing::Resynced;
+        }
+        front.unsure = false;
+        self.responses_lost = false;
+        self.answering = true;
+        Some(asked(&front.exchange))
+    }
+
+    /// The response to the request found last, or one without a request.
+    pub fn handle_response(&mut self, mut message: Message, out: &mut Vec<Exchange>) {
+        if self.answering
+            && let Some(front) = self.pending.front_mut()
+        {
+            if front.exchange.request.as_ref().is_some_and(|r| !r.complete) {
+                message.anomalies.insert(Anomaly::EarlyResponse);
+            }
+            front.exchange.response = Some(message);
+            return;
+        }
+        if std::mem::take(&mut self.malformed_request) {
+            message.anomalies.insert(Anomaly::MalformedRequest);
+        }
+        self.flush_orphan(out);
+        let mut exchange = Exchange::new(self.take_index());
+        exchange.pairing = Pairing::OrphanResponse;
+        exchange.response = Some(message);
+        self.orphan = Some(exchange);
+    }
+
+    /// The flow is taken over with the response that is being read.
+    pub fn set_takeover(&mut self, takeover: Takeover) {
+        let exchange = match self.pending.front_mut() {
+            Some(front) if self.answering => Some(&mut front.exchange),
+            _ => self.orphan.as_mut(),
+        };
+        if let Some(exchange) = exchange {
+            exchange.takeover = Some(takeover);
+        }
+    }
+
+    /// The response that is being read, to add to it.
+    pub fn response_mut(&mut self) -> Option<&mut Message> {
+        if self.answering {
+            return self.pending.front_mut()?.exchange.response.as_mut();
+        }
+        self.orphan.as_mut()?.response.as_mut()
+    }
+
+    /// The request that the response being read answers.
+    pub fn answered_request(&self) -> Option<&Message> {
+        if !self.answering {
+            return None;
+        }
+        self.pending.front()?.exchange.request.as_ref()
+    }
+
+    /// The response that is being read ended.
+    pub fn handle_response_end(&mut self, out: &mut Vec<Exchange>) {
+        let interim = |m: &Message| {
+            let status = m.head.as_ref().and_then(crate::message::Head::status);
+            status.is_some_and(|s| (100..200).contains(&s) && s != 101)
+        };
+        if self.answering
+            && let Some(front) = self.pending.front_mut()
+        {
+            if front.exchange.response.as_ref().is_some_and(interim) {
+                // RFC 9110 §15.2: the final response is still to come.
+                if let Some(message) = front.exchange.response.take()
+                    && front.exchange.interim.len() < MAX_INTERIM
+                {
+                    front.exchange.interim.push(message);
+                }
+                self.answering = false;
+                return;
+            }
+            if front.exchange.response.as_ref().is_some_and(|r| !r.complete) {
+                let front = self.pending.pop_front();
+                self.answering = false;
+                out.extend(front.map(|p| incomplete(p.exchange, Failure::TruncatedResponse)));
+                return;
+            }
+        } else if self.orphan.as_ref().and_then(|o| o.response.as_ref()).is_some_and(interim) {
+            // Not an exchange of its own: an interim response without its request tells nothing.
+            self.orphan = None;
+            return;
+        }
+        self.flush_orphan(out);
+        self.emit_done(out);
+    }
+
+    fn flush_orphan(&mut self, out: &mut Vec<Exchange>) {
+        let Some(orphan) = self.orphan.take() else { return };
+        let complete = orphan.response.as_ref().is_some_and(|r| r.complete);
+        out.push(if complete { orphan } else { incomplete(orphan, Failure::TruncatedResponse) });
+    }
+
+    /// Tells exchanges whose both messages ended. A response may end before its request does.
+    fn emit_done(&mut self, out: &mut Vec<Exchange>) {
+        while self.pending.front().is_some_and(|p| p.exchange.is_done()) {
+            if let Some(done) = self.pending.pop_front() {
+                self.answering = false;
+                out.push(done.exchange);
+            }
+        }
+    }
+
+    /// Requests may be missing from here on.
+    pub fn handle_requests_lost(&mut self) {
+        self.requests_lost = true;
+    }
+
+    /// Responses may be missing from here on.
+    pub fn handle_responses_lost(&mut self) {
+        self.responses_lost = true;
+    }
+
+    /// Bytes came that are no request.
+    pub fn handle_malformed_request(&mut self) {
+        self.malformed_request = true;
+    }
+
+    /// The oldest request that is complete and has no response yet, if it could be answered by
+    /// bytes that begin at `first`.
+    pub fn oldest_unanswered(&self, first: &Mark) -> Option<&Message> {
+        let front = &self.pending.front()?.exchange;
+        let request = front.request.as_ref()?;
+        (front.response.is_none() && may_answer(first, &request.first)).then_some(request)
+    }
+
+    /// Tells everything that is left as it stands.
+    pub fn close(&mut self, close: Close, out: &mut Vec<Exchange>) {
+        self.flush_orphan_at(close, out);
+        self.answering = false;
+        while let Some(Pending { exchange, .. }) = self.pending.pop_front() {
+            out.push(if exchange.is_done() { exchange } else { unfinished(exchange, close) });
+        }
+    }
+
+    fn flush_orphan_at(&mut self, close: Close, out: &mut Vec<Exchange>) {
+        if let Some(orphan) = self.orphan.take() {
+            let complete = orphan.response.as_ref().is_some_and(|r| r.complete);
+            out.push(if complete { orphan } else { unfinished(orphan, close) });
+        }
+    }
+
+    /// When the oldest open exchange began.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        Some(self.pending.front()?.exchange.request.as_ref()?.first.time)
+    }
+}
+
+/// What the framing of the response depends on.
+fn asked(exchange: &Exchange) -> Asked {
+    let Some(request) = exchange.request.as_ref() else { return Asked::default() };
+    Asked { head: request.is_method("HEAD"), connect: request.is_method("CONNECT") }
+}
+
+/// The two rules in the module's first lines.
+fn may_answer(response: &Mark, request: &Mark) -> bool {
+    let received = response.acked.is_none_or(|acked: Offset| acked > request.offset);
+    let not_before = request.acked.is_none_or(|acked| acked <= response.offset);
+    received && not_before
+}
+
+fn orphan_request(mut exchange: Exchange) -> Exchange {
+    exchange.pairing = Pairing::OrphanRequest;
+    exchange.state = State::Incomplete;
+    exchange.failure = Some(Failure::NoResponse);
+    exchange
+}
+
+fn incomplete(mut exchange: Exchange, failure: Failure) -> Exchange {
+    exchange.state = State::Incomplete;
+    exchange.failure = Some(failure);
+    exchange
+}
+
+/// An exchange that was under way when the flow ended.
+fn unfinished(exchange: Exchange, close: Close) -> Exchange {
+    let request_open = exchange.request.as_ref().is_some_and(|r| !r.complete);
+    let failure = match (close, &exchange.response) {
+        (Close::CaptureEnd, _) => None,
+        (Close::ResetByClient, _) => Some(Failure::ResetByClient),
+        (Close::ResetByServer, _) => Some(Failure::ResetByServer),
+        (Close::Timeout, _) => Some(Failure::Timeout),
+        (Close::Closed, Some(r)) if !r.complete => Some(Failure::TruncatedResponse),
+        (Close::Closed, _) if request_open => Some(Failure::TruncatedRequest),
+        (Close::Closed, _) => Some(Failure::NoResponse),
+    };
+    let mut exchange = exchange;
+    exchange.state = if failure.is_none() { State::Pending } else { State::Incomplete };
+    exchange.failure = failure;
+    if exchange.response.is_none() && close != Close::CaptureEnd {
+        exchange.pairing = Pairing::OrphanRequest;
+    }
+    exchange
+}

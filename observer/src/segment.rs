@@ -94,6 +94,25 @@ impl Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeqNumber(pub u32);
 
+/// A position in one half's byte stream. Where the SYN was seen, 0 is the first payload byte;
+/// where it was not, counting starts at [`Offset::MIDSTREAM`] so that there is room below.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub u64);
+
+impl Offset {
+    pub const MIDSTREAM: Self = Self(1 << 32);
+
+    #[must_use]
+    pub fn plus(self, n: u64) -> Self {
+        Self(self.0.saturating_add(n))
+    }
+
+    /// Bytes from `earlier` to `self`; 0 when `self` comes first.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
 /// All twelve bits between Data Offset and Window: octet 12's low nibble, then octet 13.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TcpFlags(pub u16);

@@ -1,1 +1,21 @@
-//! HTTP: message boundaries.
+//! HTTP/1 message boundaries (RFC 9112): from the bytes and gaps of one half to its messages.
+//!
+//! Three parts: which body follows a head ([`framing`]), the readers of heads and bodies, and the
+//! sequence of both ([`Parser`]). Nothing here knows TCP, pairs anything, or asks what time it is.
+
+mod body;
+mod detect;
+mod framing;
+mod head;
+mod parser;
+
+pub use self::detect::first_bytes;
+pub use self::framing::{Asked, BodyKind, body_kind};
+pub use self::parser::{Ending, Input, Item, Limits, Parser, Part};
+
+/// What a half carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Request,
+    Response,
+}

@@ -1,1 +1,351 @@
-//! TCP: order, gaps, overlap, lifecycle, bounds.
+//! TCP: from segments to two ordered byte streams a flow, with the gaps told.
+//!
+//! [`FlowTable`] owns the flows, their lifecycle and every bound on what a peer can make them hold.
+//! What the bytes mean is the business of an [`Application`]; this module knows nothing of it.
+
+mod assembler;
+mod flow;
+mod half;
+mod seq;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use self::flow::{Flow, Outcome};
+use crate::segment::{FlowKey, Offset, Segment, TcpFlags, Timestamp};
+
+pub use self::flow::{Facts, Side};
+pub use self::half::HalfFacts;
+
+/// How a half ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The sender's FIN; for a whole flow, both.
+    Fin,
+    /// A reset, and who sent it.
+    Reset { by: Side },
+    /// No segment for the idle time.
+    Timeout,
+    /// The flow table was full.
+    Evicted,
+    /// A new connection uses the same ports.
+    Reused,
+    /// The capture ended while the flow was open.
+    CaptureEnd,
+}
+
+/// What a half's stream continues with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    Bytes(&'a [u8]),
+    /// This many bytes were on the wire and were not captured.
+    Gap(u64),
+    End(Cause),
+}
+
+/// The next part of one half's stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// Who sent it.
+    pub side: Side,
+    pub offset: Offset,
+    /// When its segment was captured; for a gap, when it was declared.
+    pub time: Timestamp,
+    /// How much of the opposite half the sender had acknowledged with that segment.
+    pub acked: Option<Offset>,
+    pub what: What<'a>,
+}
+
+/// What reads the streams of one flow.
+pub trait Application {
+    /// Where results go.
+    type Output;
+
+    fn open(facts: &Facts) -> Self;
+    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Self::Output);
+    /// The last call; both halves have ended.
+    fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Self::Output);
+}
+
+/// Bounds and times of the flow table. Each bound has a counter in [`TableStats`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Flows held at once; above it the longest idle one is evicted.
+    pub flows: usize,
+    /// Out-of-order bytes held for one half; above it the hole before them is given up.
+    pub half_bytes: usize,
+    /// Out-of-order pieces held for one half; the same.
+    pub half_pieces: usize,
+    /// Out-of-order bytes held in all; above it the flow that adds more gives up its holes.
+    pub total_bytes: usize,
+    /// Wait for bytes that the peer acknowledged, or of which no acknowledgement is captured.
+    pub reorder_ns: u64,
+    /// Wait for bytes that the peer still misses: a retransmission should bring them.
+    pub gap_ns: u64,
+    /// Idle time after which a flow is ended.
+    pub idle_ns: u64,
+    /// Wait for segments in flight after a reset.
+    pub linger_ns: u64,
+    /// How long an ended flow absorbs late copies.
+    pub time_wait_ns: u64,
+    /// How far from the expected position a reset is believed, bytes.
+    pub reset_window: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const SECOND: u64 = 1_000_000_000;
+        Self {
+            flows: 262_144,
+            half_bytes: 4 << 20,
+            half_pieces: 2048,
+            total_bytes: 64 << 20,
+            reorder_ns: SECOND / 4,
+            gap_ns: 30 * SECOND,
+            idle_ns: 3600 * SECOND,
+            linger_ns: SECOND / 5,
+            time_wait_ns: 5 * SECOND,
+            reset_window: 4 << 20,
+        }
+    }
+}
+
+/// Running totals, except `flows` and `buffered_bytes`, which are current.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableStats {
+    pub segments: u64,
+    pub flows: u64,
+    pub flows_opened: u64,
+    pub flows_evicted: u64,
+    pub flows_timed_out: u64,
+    pub buffered_bytes: u64,
+    /// Segments of flows that nothing is known of and that carry nothing to begin with.
+    pub ignored: u64,
+    /// Times a flow gave up its holes because all flows together held too much.
+    pub budget_exceeded: u64,
+}
+
+#[derive(Debug)]
+struct Slot<A> {
+    hash: u64,
+    /// The earliest entry for this slot in the timer heap.
+    scheduled: Timestamp,
+    flow: Flow<A>,
+}
+
+/// All flows, by their endpoints.
+///
+/// Each flow has one live entry in `timers`, at or before its deadline; a segment moves the
+/// deadline without touching the heap, and the entry finds out when it comes up.
+#[derive(Debug)]
+pub struct FlowTable<A> {
+    limits: Limits,
+    index: HashTable<u32>,
+    slots: Vec<Option<Slot<A>>>,
+    free: Vec<u32>,
+    timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    hasher: foldhash::fast::RandomState,
+    buffered: usize,
+    stats: TableStats,
+}
+
+impl<A: Application> FlowTable<A> {
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            timers: BinaryHeap::new(),
+            hasher: foldhash::fast::RandomState::default(),
+            buffered: 0,
+            stats: TableStats::default(),
+        }
+    }
+
+    pub fn stats(&self) -> TableStats {
+        TableStats {
+            flows: self.index.len() as u64,
+            buffered_bytes: self.buffered as u64,
+            ..self.stats
+        }
+    }
+
+    /// Takes one segment.
+    pub fn handle_segment(&mut self, segment: &Segment<'_>, out: &mut A::Output) {
+        self.stats.segments = self.stats.segments.saturating_add(1);
+        let key = FlowKey::new(segment.source, segment.destination);
+        let hash = self.hasher.hash_one(key);
+        let slot = match self.find(hash, &key) {
+            Some(slot) => slot,
+            None if begins_flow(segment) => self.open(hash, segment, out),
+            None => {
+                self.stats.ignored = self.stats.ignored.saturating_add(1);
+                return;
+            }
+        };
+        if self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out))
+            == Some(Outcome::Reused)
+        {
+            self.with_slot(slot, |flow, limits| {
+                flow.close(segment.time, Cause::Reused, limits, out);
+            });
+            self.remove(slot);
+            if begins_flow(segment) {
+                let slot = self.open(hash, segment, out);
+                self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
+            }
+        }
+    }
+
+    /// Acts on every deadline at or before `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp, out: &mut A::Output) {
+        while let Some(&Reverse((due, slot))) = self.timers.peek()
+            && due <= now
+        {
+            self.timers.pop();
+            self.handle_timer(slot, due, now, out);
+        }
+    }
+
+    /// When `handle_timeout` next has something to do.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.timers.peek().map(|&Reverse((due, _))| due)
+    }
+
+    /// Ends every flow, in the order in which they were opened.
+    pub fn finish(&mut self, now: Timestamp, out: &mut A::Output) {
+        let mut open: Vec<(Timestamp, u32)> = (0u32..)
+            .zip(&self.slots)
+            .filter_map(|(i, slot)| Some((slot.as_ref()?.flow.facts.opened, i)))
+            .collect();
+        open.sort_unstable();
+        for (_, slot) in open {
+            self.with_slot(slot, |flow, limits| flow.close(now, Cause::CaptureEnd, limits, out));
+            self.remove(slot);
+        }
+        self.timers.clear();
+    }
+
+    fn slot(&self, slot: u32) -> Option<&Slot<A>> {
+        self.slots.get(slot as usize)?.as_ref()
+    }
+
+    fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<A>> {
+        self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
+        let same = |&slot: &u32| self.slot(slot).is_some_and(|s| s.flow.facts.key == *key);
+        self.index.find(hash, same).copied()
+    }
+
+    /// Runs `f` on a flow, then brings the byte budget and the flow's timer up to date.
+    fn with_slot<T>(&mut self, slot: u32, f: impl FnOnce(&mut Flow<A>, &Limits) -> T) -> Option<T> {
+        let mut limits = self.limits;
+        if self.buffered >= limits.total_bytes {
+            limits.half_bytes = 0;
+            self.stats.budget_exceeded = self.stats.budget_exceeded.saturating_add(1);
+        }
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return None;
+        };
+        let before = entry.flow.n_buffered();
+        let result = f(&mut entry.flow, &limits);
+        let after = entry.flow.n_buffered();
+        let deadline = entry.flow.deadline(&limits);
+        if deadline < entry.scheduled {
+            entry.scheduled = deadline;
+            self.timers.push(Reverse((deadline, slot)));
+        }
+        self.buffered = self.buffered.saturating_sub(before).saturating_add(after);
+        Some(result)
+    }
+
+    fn open(&mut self, hash: u64, segment: &Segment<'_>, out: &mut A::Output) -> u32 {
+        if self.index.len() >= self.limits.flows {
+            self.evict(segment.time, out);
+        }
+        let flow = Flow::new(segment);
+        let scheduled = flow.deadline(&self.limits);
+        let entry = Slot { hash, scheduled, flow };
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                self.slots.push(None);
+                u32::try_from(self.slots.len()).unwrap_or(u32::MAX).saturating_sub(1)
+            }
+        };
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(entry);
+        }
+        let slots = &self.slots;
+        self.index.insert_unique(hash, slot, |&slot| {
+            slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |s| s.hash)
+        });
+        self.timers.push(Reverse((scheduled, slot)));
+        self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
+        self.buffered = self.buffered.saturating_sub(entry.flow.n_buffered());
+        if let Ok(found) = self.index.find_entry(entry.hash, |&s| s == slot) {
+            found.remove();
+        }
+        self.free.push(slot);
+    }
+
+    /// A timer entry came up: it may be the flow's, an outdated one, or that of an earlier flow in
+    /// the same slot; in every case the flow itself says what is due.
+    fn handle_timer(&mut self, slot: u32, due: Timestamp, now: Timestamp, out: &mut A::Output) {
+        let limits = self.limits;
+        let Some(entry) = self.slot_mut(slot) else { return };
+        if entry.scheduled != due {
+            return;
+        }
+        entry.scheduled = Timestamp(u64::MAX);
+        if entry.flow.deadline(&limits) > now {
+            self.with_slot(slot, |_, _| ());
+            return;
+        }
+        let was_closed = entry.flow.is_closed();
+        let keep = self.with_slot(slot, |flow, limits| flow.handle_timeout(now, limits, out));
+        if keep == Some(false) {
+            if !was_closed {
+                self.stats.flows_timed_out = self.stats.flows_timed_out.saturating_add(1);
+            }
+            self.remove(slot);
+        }
+    }
+
+    /// Makes room: ends the flow that has been silent longest, as far as the timers tell. A flow
+    /// whose timer is old but that spoke since gets a second chance, a bounded number of times.
+    fn evict(&mut self, now: Timestamp, out: &mut A::Output) {
+        const TRIES: usize = 64;
+        for tries in 0.. {
+            let Some(Reverse((due, slot))) = self.timers.pop() else { return };
+            let limits = self.limits;
+            let Some(entry) = self.slot_mut(slot).filter(|e| e.scheduled == due) else { continue };
+            entry.scheduled = Timestamp(u64::MAX);
+            if entry.flow.deadline(&limits) > due && tries < TRIES {
+                self.with_slot(slot, |_, _| ());
+                continue;
+            }
+            self.stats.flows_evicted = self.stats.flows_evicted.saturating_add(1);
+            self.with_slot(slot, |flow, limits| flow.close(now, Cause::Evicted, limits, out));
+            self.remove(slot);
+            return;
+        }
+    }
+}
+
+/// A flow begins with a SYN or with data; a bare ACK, FIN or RST of an unknown flow tells nothing.
+fn begins_flow(segment: &Segment<'_>) -> bool {
+    let rst = segment.flags.contains(TcpFlags::RST);
+    (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0) && !rst
+}

@@ -1,0 +1,139 @@
+//! What must not leave the engine: credentials in fields and in queries.
+//!
+//! Applied to a message before it becomes an event, so that nothing behind the engine, no queue and
+//! no log, ever holds a secret.
+
+use crate::message::{Exchange, Head, Message, Span, StartLine};
+
+/// What stands in a secret's place.
+pub(super) const MASK: &[u8] = b"[redacted]";
+
+const FIELDS: &[&str] =
+    &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"];
+
+const PARAMETERS: &[&str] = &[
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "client_secret",
+    "code",
+    "id_token",
+    "key",
+    "pass",
+    "passwd",
+    "password",
+    "pwd",
+    "refresh_token",
+    "secret",
+    "session",
+    "sessionid",
+    "sig",
+    "signature",
+    "token",
+    "x-amz-credential",
+    "x-amz-security-token",
+    "x-amz-signature",
+    "x-goog-signature",
+];
+
+/// Masks secrets. On by default.
+#[derive(Clone, Copy, Debug)]
+pub struct Redactor {
+    pub enabled: bool,
+}
+
+impl Default for Redactor {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Redactor {
+    /// Masks the secrets of `exchange` in place and returns the keys of what was masked.
+    pub fn redact(&self, exchange: &mut Exchange) -> Vec<String> {
+        let mut masked = Vec::new();
+        if !self.enabled {
+            return masked;
+        }
+        let interim = exchange.interim.iter_mut();
+        let messages = exchange.request.iter_mut().chain(interim).chain(&mut exchange.response);
+        for message in messages {
+            redact_message(message, &mut masked);
+        }
+        masked
+    }
+}
+
+fn redact_message(message: &mut Message, masked: &mut Vec<String>) {
+    if let Some(head) = message.head.as_mut() {
+        redact_fields(head, masked);
+        redact_target(head, masked);
+    }
+    if let Some(trailers) = message.trailers.as_mut() {
+        redact_fields(trailers, masked);
+    }
+}
+
+fn redact_fields(head: &mut Head, masked: &mut Vec<String>) {
+    let side = match head.start {
+        StartLine::Request { .. } => "request",
+        StartLine::Response { .. } => "response",
+    };
+    for i in 0..head.fields.len() {
+        let Some(field) = head.fields.get(i).copied() else { continue };
+        let name = head.bytes(field.name);
+        // Almost every name differs in its length from all of these.
+        let Some(known) = FIELDS.iter().find(|f| name.eq_ignore_ascii_case(f.as_bytes())) else {
+            continue;
+        };
+        let value = replace(head, field.value, MASK);
+        if let Some(field) = head.fields.get_mut(i) {
+            field.value = value;
+        }
+        masked.push(format!("http.{side}.header.{known}"));
+    }
+}
+
+/// Overwrites the bytes of `span` and puts `with` in their place at the end of the head.
+fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
+    if let Some(bytes) = head.raw.get_mut(span.start as usize..span.end as usize) {
+        bytes.fill(b'*');
+    }
+    let start = u32::try_from(head.raw.len()).unwrap_or(u32::MAX);
+    head.raw.extend_from_slice(with);
+    Span { start, end: u32::try_from(head.raw.len()).unwrap_or(u32::MAX) }
+}
+
+fn redact_target(head: &mut Head, masked: &mut Vec<String>) {
+    let StartLine::Request { method, target, version } = head.start else { return };
+    let bytes = head.bytes(target);
+    let Some(query) = memchr::memchr(b'?', bytes).map(|at| at.saturating_add(1)) else { return };
+    let (before, query) = bytes.split_at_checked(query).unwrap_or_default();
+    if !query.split(|&b| b == b'&').any(is_secret) {
+        return;
+    }
+    let mut clean = before.to_vec();
+    for (i, pair) in query.split(|&b| b == b'&').enumerate() {
+        if i > 0 {
+            clean.push(b'&');
+        }
+        if is_secret(pair) {
+            let name = pair.split(|&b| b == b'=').next().unwrap_or_default();
+            clean.extend_from_slice(name);
+            clean.push(b'=');
+            clean.extend_from_slice(MASK);
+            masked.push(format!("url.query.{}", super::text::lower(name)));
+        } else {
+            clean.extend_from_slice(pair);
+        }
+    }
+    let target = replace(head, target, &clean);
+    head.start = StartLine::Request { method, target, version };
+}
+
+fn is_secret(pair: &[u8]) -> bool {
+    let Some(at) = memchr::memchr(b'=', pair) else { return false };
+    let (name, value) = pair.split_at_checked(at).unwrap_or_default();
+    value.len() > 1 && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+}

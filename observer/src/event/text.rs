@@ -1,0 +1,119 @@
+//! Bytes from the wire as JSON text, without losing any and without inventing any.
+
+use std::fmt::Write as _;
+
+use serde::{Serialize, Serializer};
+
+/// Bytes that are usually UTF-8. A byte that is not part of valid UTF-8 becomes `\xNN`, four
+/// characters of text, as Zeek writes it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a>(pub(super) &'a [u8]);
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => serializer.serialize_str(&escape(self.0)),
+        }
+    }
+}
+
+fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+/// The same, in lower case: field names.
+pub(super) fn lower(bytes: &[u8]) -> String {
+    let mut text = escape(bytes);
+    text.make_ascii_lowercase();
+    text
+}
+
+/// A time as RFC 3339 with nanoseconds, UTC.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time(pub(super) crate::segment::Timestamp);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let time = jiff::Timestamp::from_nanosecond(i128::from(self.0.0)).unwrap_or_default();
+        serializer.collect_str(&format_args!("{time:.9}"))
+    }
+}
+
+/// Displayed, not serialised by its parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<T>(pub(super) T);
+
+impl<T: std::fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// The reason phrase of RFC 9110 §15 for the usual status codes; empty for others.
+pub(super) fn usual_reason(status: u16) -> &'static [u8] {
+    match status {
+        100 => b"Continue",
+        101 => b"Switching Protocols",
+        200 => b"OK",
+        201 => b"Created",
+        202 => b"Accepted",
+        204 => b"No Content",
+        206 => b"Partial Content",
+        301 => b"Moved Permanently",
+        302 => b"Found",
+        303 => b"See Other",
+        304 => b"Not Modified",
+        307 => b"Temporary Redirect",
+        308 => b"Permanent Redirect",
+        400 => b"Bad Request",
+        401 => b"Unauthorized",
+        403 => b"Forbidden",
+        404 => b"Not Found",
+        405 => b"Method Not Allowed",
+        408 => b"Request Timeout",
+        409 => b"Conflict",
+        410 => b"Gone",
+        411 => b"Length Required",
+        412 => b"Precondition Failed",
+        413 => b"Content Too Large",
+        414 => b"URI Too Long",
+        415 => b"Unsupported Media Type",
+        416 => b"Range Not Satisfiable",
+        417 => b"Expectation Failed",
+        421 => b"Misdirected Request",
+        422 => b"Unprocessable Content",
+        426 => b"Upgrade Required",
+        429 => b"Too Many Requests",
+        500 => b"Internal Server Error",
+        501 => b"Not Implemented",
+        502 => b"Bad Gateway",
+        503 => b"Service Unavailable",
+        504 => b"Gateway Timeout",
+        _ => b"",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_utf8_is_escaped_byte_by_byte() {
+        assert_eq!(serde_json::to_string(&Text(b"a\xff\xc3\xa9")).unwrap(), r#""a\\xffé""#);
+    }
+
+    #[test]
+    fn times_have_nanoseconds() {
+        let time = Time(crate::segment::Timestamp(1_700_000_000_000_000_001));
+        assert_eq!(serde_json::to_string(&time).unwrap(), r#""2023-11-14T22:13:20.000000001Z""#);
+    }
+}

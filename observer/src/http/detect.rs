@@ -1,0 +1,162 @@
+//! Whether a line can be the first of an HTTP message.
+//!
+//! Used in sync, where a "no" means that the peer does not speak HTTP, and after a gap, where only
+//! a complete and strict match may be believed.
+
+use super::head::{is_token_byte, trim_line};
+
+/// A start line may be this long before its end was seen; the target is most of it.
+pub(super) const MAX_START_LINE: usize = 64 << 10;
+
+/// The longest method that is believed. The longest registered one has 17 characters
+/// (UPDATEREDIRECTREF, IANA HTTP Method Registry).
+const MAX_METHOD: usize = 32;
+
+/// What a first line, complete or not, can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// A start line with a version.
+    Http,
+    /// `GET` and a path with nothing behind it: HTTP/0.9 (RFC 1945 §4.1).
+    Simple,
+    /// The line has not ended and may still become a start line.
+    Undecided,
+    No,
+}
+
+/// Judges `line`, which includes its line end if `ended`, as a request line.
+pub(super) fn request_line(line: &[u8], ended: bool) -> Verdict {
+    let n_method = line.iter().take(MAX_METHOD + 1).take_while(|&&b| is_token_byte(b)).count();
+    match line.get(n_method) {
+        None if !ended && n_method <= MAX_METHOD => return Verdict::Undecided,
+        Some(b' ' | b'\t') if n_method > 0 && n_method <= MAX_METHOD => {}
+        _ => return Verdict::No,
+    }
+    if !ended {
+        return if line.len() < MAX_START_LINE { Verdict::Undecided } else { Verdict::No };
+    }
+    let line = trim_line(line);
+    let (method, rest) = line.split_at_checked(n_method).unwrap_or_default();
+    let rest = rest.trim_ascii();
+    let last = rest.rsplit(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
+    if last.starts_with(b"HTTP/") && last.len() < rest.len() {
+        let other = last.get(5..).is_none_or(|v| !v.first().is_some_and(u8::is_ascii_digit));
+        return if other { Verdict::No } else { Verdict::Http };
+    }
+    let simple = method == b"GET"
+        && (rest.starts_with(b"/") || rest.starts_with(b"http://"))
+        && !rest.iter().any(|&b| b <= b' ' || b == 0x7f);
+    if simple { Verdict::Simple } else { Verdict::No }
+}
+
+/// Judges `line` as a status line.
+pub(super) fn status_line(line: &[u8], ended: bool) -> Verdict {
+    const PREFIX: &[u8] = b"HTTP/";
+    let n = line.len().min(PREFIX.len());
+    if line.get(..n) != PREFIX.get(..n) {
+        return Verdict::No;
+    }
+    if !ended {
+        return if line.len() < MAX_START_LINE { Verdict::Undecided } else { Verdict::No };
+    }
+    let mut parts = trim_line(line).split(|&b| b == b' ' || b == b'\t').filter(|p| !p.is_empty());
+    let version = parts.next().unwrap_or_default();
+    let status = parts.next().unwrap_or_default();
+    let versioned = version.get(5).is_some_and(u8::is_ascii_digit);
+    let numbered = status.len() == 3 && status.iter().all(u8::is_ascii_digit);
+    if versioned && numbered { Verdict::Http } else { Verdict::No }
+}
+
+/// Whether `line`, complete with its line end, is a start line beyond doubt: what resynchronising
+/// after a gap needs. Nothing irregular is accepted here.
+pub(super) fn is_certain_request(line: &[u8]) -> bool {
+    let line = trim_line(line);
+    let mut parts = line.split(|&b| b == b' ');
+    let (method, target, version) = (parts.next(), parts.next(), parts.next());
+    parts.next().is_none()
+        && method.is_some_and(|m| (3..=MAX_METHOD).contains(&m.len()) && is_method_like(m))
+        && target.is_some_and(|t| !t.is_empty() && t.iter().all(|&b| b > b' ' && b != 0x7f))
+        && version.is_some_and(|v| matches!(v, b"HTTP/1.1" | b"HTTP/1.0"))
+}
+
+/// The same for a status line.
+pub(super) fn is_certain_response(line: &[u8]) -> bool {
+    status_line(line, true) == Verdict::Http
+        && (line.starts_with(b"HTTP/1.1 ") || line.starts_with(b"HTTP/1.0 "))
+}
+
+fn is_method_like(method: &[u8]) -> bool {
+    method.iter().all(|&b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
+}
+
+/// Whether the bytes at the start of a segment begin like an HTTP message: which of the two, or
+/// neither. Decides who is the client where the handshake was not seen.
+pub fn first_bytes(bytes: &[u8]) -> Option<super::Role> {
+    if bytes.starts_with(b"HTTP/") {
+        return Some(super::Role::Response);
+    }
+    let line = match memchr::memchr(b'\n', bytes) {
+        Some(end) => bytes.get(..=end)?,
+        None => bytes,
+    };
+    let ended = line.ends_with(b"\n");
+    match request_line(line, ended) {
+        Verdict::Http | Verdict::Simple => Some(super::Role::Request),
+        Verdict::Undecided => {
+            let n = line.iter().take_while(|&&b| is_token_byte(b)).count();
+            let method = line.get(..n)?;
+            let target = line.get(n.saturating_add(1)..).unwrap_or_default();
+            let begun = n < line.len() && is_method_like(method) && method.len() >= 3;
+            let plausible = target.iter().all(|&b| b >= b' ' && b != 0x7f);
+            (begun && plausible).then_some(super::Role::Request)
+        }
+        Verdict::No => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Role;
+
+    #[track_caller]
+    fn check_request(line: &str, expected: Verdict) {
+        assert_eq!(request_line(line.as_bytes(), line.ends_with('\n')), expected, "{line:?}");
+    }
+
+    #[test]
+    fn request_lines_are_told_from_other_protocols() {
+        check_request("GET / HTTP/1.1\r\n", Verdict::Http);
+        check_request("BREW /pot-1 HTTP/1.0\n", Verdict::Http);
+        check_request("GET /a b HTTP/1.1\r\n", Verdict::Http);
+        check_request("GET /index.html\r\n", Verdict::Simple);
+        check_request("EHLO example.org\r\n", Verdict::No);
+        check_request("OPTIONS sip:a@b SIP/2.0\r\n", Verdict::No);
+        check_request("DESCRIBE rtsp://x RTSP/1.0\r\n", Verdict::No);
+        check_request("OPTIONS HTTP/1.1\r\n", Verdict::No);
+        check_request("OPTIONSHTTP/1.1\r\n", Verdict::No);
+        check_request("GE", Verdict::Undecided);
+        check_request("GET /x HT", Verdict::Undecided);
+        check_request("*1\r\n$4\r\nPING\r\n", Verdict::No);
+        check_request("\u{1}\u{2}", Verdict::No);
+    }
+
+    #[test]
+    fn status_lines_need_a_version_and_a_code() {
+        assert_eq!(status_line(b"HTTP/1.1 200 OK\r\n", true), Verdict::Http);
+        assert_eq!(status_line(b"HTTP/1.0 404\n", true), Verdict::Http);
+        assert_eq!(status_line(b"HT", false), Verdict::Undecided);
+        assert_eq!(status_line(b"HTTP/1.1 OK\r\n", true), Verdict::No);
+        assert_eq!(status_line(b"ICY 200 OK\r\n", true), Verdict::No);
+    }
+
+    #[test]
+    fn the_first_bytes_tell_the_roles() {
+        assert_eq!(first_bytes(b"HTTP/1.1 200 OK\r\n"), Some(Role::Response));
+        assert_eq!(first_bytes(b"POST /a HTTP/1.1\r\nHost"), Some(Role::Request));
+        assert_eq!(first_bytes(b"POST /a/very/long"), Some(Role::Request));
+        assert_eq!(first_bytes(b"SSH-2.0-OpenSSH_9.2\r\n"), None);
+        assert_eq!(first_bytes(b"<html>"), None);
+        assert_eq!(first_bytes(b""), None);
+    }
+}

@@ -1,0 +1,384 @@
+//! HTTP on one flow: a parser for each half, and the pairer between them.
+//!
+//! Decides who is the client where the handshake was not seen, hands the response's framing what
+//! the request asked for, and ends HTTP where the flow is taken over.
+
+use std::mem;
+
+use super::Output;
+use crate::exchange::{Close, Pairer};
+use crate::http::{self, Asked, BodyKind, Ending, Input, Item, Parser, Part, Role, body_kind};
+use crate::message::{Anomalies, Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
+use crate::segment::Timestamp;
+use crate::tcp::{Application, Cause, Delivery, Facts, Side, What};
+
+/// Bytes that a client sends behind a request for a takeover before it is answered, at most; beyond
+/// that they are read as HTTP.
+const MAX_HELD: usize = 64 << 10;
+
+/// The HTTP side of a flow.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Who sends requests, once known.
+    client: Option<Side>,
+    requests: Option<Parser>,
+    responses: Option<Parser>,
+    pairer: Pairer,
+    /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
+    held: Option<Vec<(Mark, Vec<u8>)>>,
+    taken_over: bool,
+    /// Bytes of both halves behind a takeover.
+    tunnel_bytes: [u64; 2],
+    done: Vec<Exchange>,
+}
+
+impl Application for Connection {
+    type Output = Output;
+
+    fn open(facts: &Facts) -> Self {
+        Self {
+            client: facts.initiator,
+            requests: None,
+            responses: None,
+            pairer: Pairer::new(super::MAX_PENDING),
+            held: None,
+            taken_over: false,
+            tunnel_bytes: [0; 2],
+            done: Vec::new(),
+        }
+    }
+
+    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) {
+        if let Some(role) = self.role_of(facts, &delivery) {
+            self.open_parser(role, facts, &delivery);
+            self.feed(role, &delivery, out);
+            self.tell(facts, out);
+        }
+    }
+
+    fn close(mut self, facts: &Facts, _now: Timestamp, cause: Cause, out: &mut Output) {
+        let Some(client) = self.client else { return };
+        let close = match cause {
+            Cause::Fin | Cause::Reused => Close::Closed,
+            Cause::Reset { by } if by == client => Close::ResetByClient,
+            Cause::Reset { .. } => Close::ResetByServer,
+            Cause::Timeout => Close::Timeout,
+            Cause::Evicted | Cause::CaptureEnd => Close::CaptureEnd,
+        };
+        self.pairer.close(close, &mut self.done);
+        self.tell(facts, out);
+    }
+}
+
+impl Connection {
+    /// What the sender's half carries. Where no handshake was seen, the first bytes that look like
+    /// a message decide; until then nothing can be told.
+    fn role_of(&mut self, facts: &Facts, delivery: &Delivery<'_>) -> Option<Role> {
+        if self.client.is_none() {
+            self.client = facts.initiator;
+        }
+        let client = match (self.client, delivery.what) {
+            (Some(client), _) => client,
+            (None, What::Bytes(bytes)) => {
+                let client = match http::first_bytes(bytes)? {
+                    Role::Request => delivery.side,
+                    Role::Response => delivery.side.opposite(),
+                };
+                self.client = Some(client);
+                client
+            }
+            (None, What::Gap(_) | What::End(_)) => return None,
+        };
+        Some(if delivery.side == client { Role::Request } else { Role::Response })
+    }
+
+    /// Makes the parser of a half with its first delivery. It is in sync if the stream begins here,
+    /// or looks as if a message did.
+    fn open_parser(&mut self, role: Role, facts: &Facts, delivery: &Delivery<'_>) {
+        let slot = match role {
+            Role::Request => &mut self.requests,
+            Role::Response => &mut self.responses,
+        };
+        if slot.is_some() {
+            return;
+        }
+        let in_sync = match delivery.what {
+            What::Bytes(bytes) => {
+                !facts.half(delivery.side).midstream || http::first_bytes(bytes) == Some(role)
+            }
+            What::Gap(_) | What::End(_) => !facts.half(delivery.side).midstream,
+        };
+        *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
+    }
+
+    fn feed(&mut self, role: Role, delivery: &Delivery<'_>, out: &mut Output) {
+        let mark = Mark { offset: delivery.offset, time: delivery.time, acked: delivery.acked };
+        if role == Role::Request && self.hold(mark, delivery.what) {
+            return;
+        }
+        let what = match delivery.what {
+            What::Bytes(bytes) => Part::Bytes(bytes),
+            What::Gap(n) => Part::Gap(n),
+            What::End(cause) => Part::End { clean: cause == Cause::Fin },
+        };
+        self.read(role, Input { mark, what }, out);
+        // A server that has closed answers nothing more; a client that has closed may still read.
+        if role == Role::Response && delivery.what == What::End(Cause::Fin) {
+            self.pairer.close(Close::Closed, &mut self.done);
+        }
+    }
+
+    /// Keeps client bytes back while a takeover is undecided. Returns whether it did.
+    fn hold(&mut self, mark: Mark, what: What<'_>) -> bool {
+        let Some(held) = self.held.as_mut() else { return false };
+        let n_held: usize = held.iter().map(|(_, bytes)| bytes.len()).sum();
+        match what {
+            What::Bytes(bytes) if n_held.saturating_add(bytes.len()) <= MAX_HELD => {
+                held.push((mark, bytes.to_vec()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Runs a parser over its input.
+    fn read(&mut self, role: Role, mut input: Input<'_>, out: &mut Output) {
+        if role == Role::Request && self.held.is_some() {
+            self.release_held(out);
+        }
+        let slot = match role {
+            Role::Request => &mut self.requests,
+            Role::Response => &mut self.responses,
+        };
+        let Some(mut parser) = slot.take() else { return };
+        while let Some(item) = parser.next(&mut input) {
+            match role {
+                Role::Request => self.handle_request_item(item, &mut parser, out),
+                Role::Response => self.handle_response_item(item, &mut parser, out),
+            }
+            if role == Role::Request && self.held.is_some() {
+                self.hold_rest(&mut input, &mut parser);
+            }
+        }
+        match role {
+            Role::Request => self.requests = Some(parser),
+            Role::Response => self.responses = Some(parser),
+        }
+    }
+
+    /// The request that asks for a takeover has ended: what is left of its segment waits too.
+    fn hold_rest(&mut self, input: &mut Input<'_>, parser: &mut Parser) {
+        if parser.in_message() {
+            return;
+        }
+        if let (Part::Bytes(rest), Some(held)) = (&input.what, self.held.as_mut())
+            && !rest.is_empty()
+        {
+            held.push((input.mark, rest.to_vec()));
+            input.what = Part::Bytes(&[]);
+        }
+    }
+
+    /// The takeover did not happen, or cannot be waited for: what was held is HTTP.
+    fn release_held(&mut self, out: &mut Output) {
+        for (mark, bytes) in self.held.take().unwrap_or_default() {
+            self.read(Role::Request, Input { mark, what: Part::Bytes(&bytes) }, out);
+        }
+    }
+
+    fn handle_request_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
+        match item {
+            Item::Head { head, first, last } => {
+                let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
+                let (kind, anomalies) = body_kind(&head, Role::Request, Asked::default());
+                let asks_takeover = asks_takeover(&head);
+                let anomalies = anomalies.union(check_request(&head));
+                let message = new_message(head, first, last, anomalies);
+                self.pairer.handle_request(message, &mut self.done);
+                if cut {
+                    return;
+                }
+                parser.set_body(kind);
+                if asks_takeover && !self.taken_over {
+                    self.held = Some(Vec::new());
+                }
+            }
+            Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
+            Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n),
+            Item::End(ending) => {
+                end_message(self.pairer.request_mut(), ending);
+                self.pairer.handle_request_end(&mut self.done);
+            }
+            Item::NotHttp { .. } => {
+                self.pairer.handle_malformed_request();
+                self.pairer.handle_requests_lost();
+                parser.resync();
+            }
+            Item::Lost => self.pairer.handle_requests_lost(),
+            Item::Opaque(bytes) => self.count_tunnel(0, bytes.len() as u64),
+            Item::OpaqueGap(n) => self.count_tunnel(0, n),
+        }
+    }
+
+    fn handle_response_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
+        match item {
+            Item::Head { head, first, last } => {
+                self.handle_response_head(head, first, last, parser, out);
+            }
+            Item::Body(bytes) => add_body(self.pairer.response_mut(), bytes, out.body_prefix()),
+            Item::BodyGap(n) => add_gap(self.pairer.response_mut(), n),
+            Item::End(ending) => {
+                if !ending.complete {
+                    self.pairer.handle_responses_lost();
+                }
+                end_message(self.pairer.response_mut(), ending);
+                self.pairer.handle_response_end(&mut self.done);
+            }
+            Item::NotHttp { first } => self.handle_no_response(first, parser, out),
+            Item::Lost => self.pairer.handle_responses_lost(),
+            Item::Opaque(bytes) => self.count_tunnel(1, bytes.len() as u64),
+            Item::OpaqueGap(n) => self.count_tunnel(1, n),
+        }
+    }
+
+    fn handle_response_head(
+        &mut self,
+        head: Head,
+        first: Mark,
+        last: Mark,
+        parser: &mut Parser,
+        out: &mut Output,
+    ) {
+        let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
+        let asked = self.pairer.match_response(&first, &mut self.done).unwrap_or_default();
+        let (kind, anomalies) = body_kind(&head, Role::Response, asked);
+        let is_final = head.status().is_none_or(|s| s == 101 || s >= 200);
+        let upgrade = head.status() == Some(101);
+        let message = new_message(head, first, last, anomalies);
+        self.pairer.handle_response(message, &mut self.done);
+        if cut {
+            return;
+        }
+        parser.set_body(kind);
+        if kind == BodyKind::Takeover {
+            let takeover = if upgrade { Takeover::Upgrade } else { Takeover::Connect };
+            self.take_over(takeover, last, out);
+        } else if is_final && self.held.is_some() {
+            self.release_held(out);
+        }
+    }
+
+    /// Bytes where a response was due, and they are none.
+    fn handle_no_response(&mut self, first: Mark, parser: &mut Parser, out: &mut Output) {
+        let version = self.pairer.oldest_unanswered(&first).map(|request| {
+            let version = request.head.as_ref().map_or(Version::HTTP_11, Head::version);
+            (version, request.complete)
+        });
+        match version {
+            // RFC 1945 §6: a Simple-Response is the content alone.
+            Some((Version::HTTP_09, _)) => {
+                self.pairer.match_response(&first, &mut self.done);
+                self.pairer.handle_response(Message::new(None, first), &mut self.done);
+                let bytes = parser.read_until_close();
+                add_body(self.pairer.response_mut(), &bytes, out.body_prefix());
+            }
+            Some((_, true)) => {
+                if self.pairer.match_response(&first, &mut self.done).is_none() {
+                    parser.resync();
+                    return;
+                }
+                self.pairer.handle_response(Message::new(None, first), &mut self.done);
+                let ahead = parser.take_over();
+                self.count_tunnel(1, ahead.len() as u64);
+                self.take_over(Takeover::Hijack, first, out);
+            }
+            Some((_, false)) | None => {
+                self.pairer.handle_responses_lost();
+                parser.resync();
+            }
+        }
+    }
+
+    /// HTTP ends here, in both halves.
+    fn take_over(&mut self, takeover: Takeover, last: Mark, _out: &mut Output) {
+        self.taken_over = true;
+        self.pairer.set_takeover(takeover);
+        if let Some(message) = self.pairer.response_mut() {
+            message.complete = true;
+            message.last = last;
+        }
+        self.pairer.handle_response_end(&mut self.done);
+        for (_, bytes) in self.held.take().unwrap_or_default() {
+            self.count_tunnel(0, bytes.len() as u64);
+        }
+        if let Some(requests) = self.requests.as_mut() {
+            let ahead = requests.take_over();
+            self.count_tunnel(0, ahead.len() as u64);
+        }
+    }
+
+    fn count_tunnel(&mut self, direction: usize, n: u64) {
+        if let Some(total) = self.tunnel_bytes.get_mut(direction) {
+            *total = total.saturating_add(n);
+        }
+    }
+
+    fn tell(&mut self, facts: &Facts, out: &mut Output) {
+        if self.done.is_empty() {
+            return;
+        }
+        let Some(client) = self.client else { return };
+        for exchange in mem::take(&mut self.done) {
+            out.push_exchange(exchange, client, facts);
+        }
+    }
+}
+
+fn new_message(head: Head, first: Mark, last: Mark, anomalies: Anomalies) -> Message {
+    let mut message = Message::new(Some(head), first);
+    message.last = last;
+    message.anomalies = message.anomalies.union(anomalies);
+    message
+}
+
+fn add_body(message: Option<&mut Message>, bytes: &[u8], wanted: usize) {
+    let Some(message) = message else { return };
+    message.body_bytes = message.body_bytes.saturating_add(bytes.len() as u64);
+    let room = wanted.saturating_sub(message.body_prefix.len());
+    if room > 0 && message.gap_bytes == 0 {
+        message.body_prefix.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+}
+
+fn add_gap(message: Option<&mut Message>, n: u64) {
+    let Some(message) = message else { return };
+    message.body_bytes = message.body_bytes.saturating_add(n);
+    message.gap_bytes = message.gap_bytes.saturating_add(n);
+}
+
+fn end_message(message: Option<&mut Message>, ending: Ending) {
+    let Some(message) = message else { return };
+    // A message without a body ended with its head, whose position is the same.
+    if ending.last.offset > message.last.offset || ending.last.time > message.last.time {
+        message.last = Mark { offset: ending.last.offset.max(message.last.offset), ..ending.last };
+    }
+    message.complete = ending.complete;
+    message.trailers = ending.trailers;
+    message.anomalies = message.anomalies.union(ending.anomalies);
+    message.gap_bytes = message.gap_bytes.saturating_add(ending.head_gap);
+}
+
+/// Whether an answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).
+fn asks_takeover(head: &Head) -> bool {
+    head.method() == Some(b"CONNECT")
+        || (head.value("upgrade").is_some() && head.has_token("connection", "upgrade"))
+}
+
+fn check_request(head: &Head) -> Anomalies {
+    let mut anomalies = Anomalies::default();
+    // RFC 9112 §3.2: exactly one Host in every HTTP/1.1 request.
+    if head.version() == Version::HTTP_11 && head.values("host").count() != 1 {
+        anomalies.insert(Anomaly::HostCount);
+    }
+    anomalies
+}

@@ -1,0 +1,195 @@
+//! The whole engine behind six calls. It does no I/O and asks no clock: segments and the time go
+//! in, events come out, and the same segments always give the same events.
+
+mod connection;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use self::connection::Connection;
+use crate::event::{Capture, Event, FlowFacts, HttpExchange, Integrity, Redactor};
+use crate::message::{Exchange, Pairing};
+use crate::segment::{Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
+use crate::tcp::{Facts, FlowTable, Limits, Side, TableStats};
+
+/// Requests that may wait for their responses on one flow (Zeek bounds them at 100, Suricata at
+/// 512 transactions).
+const MAX_PENDING: usize = 512;
+
+/// What the engine keeps, and how much of it. Every bound has a counter in [`Stats`].
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Report every header field, not only the promoted ones.
+    pub headers: bool,
+    /// Bytes of each body to report.
+    pub body_prefix: usize,
+    /// Masks secrets; on unless told otherwise.
+    pub redactor: Redactor,
+    pub limits: Limits,
+}
+
+/// Running totals of the engine; all count from the start, except those of current state in
+/// `table`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub table: TableStats,
+    pub exchanges: u64,
+    pub resynced: u64,
+    pub orphan_requests: u64,
+    pub orphan_responses: u64,
+}
+
+/// Segments in, events out.
+#[derive(Debug)]
+pub struct Pipeline {
+    flows: FlowTable<Connection>,
+    output: Output,
+}
+
+impl Pipeline {
+    pub fn new(config: Config) -> Self {
+        let flows = FlowTable::new(config.limits);
+        let output = Output {
+            config,
+            events: VecDeque::new(),
+            interfaces: Vec::new(),
+            stats: Stats::default(),
+        };
+        Self { flows, output }
+    }
+
+    /// Tells the name of an interface index for the events to come.
+    pub fn name_interface(&mut self, ifindex: u32, name: &str) {
+        let interfaces = &mut self.output.interfaces;
+        match interfaces.iter_mut().find(|(index, _)| *index == ifindex) {
+            Some((_, known)) if **known == *name => {}
+            Some((_, known)) => *known = Arc::from(name),
+            None => interfaces.push((ifindex, Arc::from(name))),
+        }
+    }
+
+    /// Takes one segment. Segments of one flow come in the order in which they were captured.
+    pub fn handle_segment(&mut self, segment: &Segment<'_>) {
+        self.handle_timeout(segment.time);
+        self.flows.handle_segment(segment, &mut self.output);
+    }
+
+    /// Acts on every deadline that lies at or before `now`.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.flows.poll_timeout().is_some_and(|due| due <= now) {
+            self.flows.handle_timeout(now, &mut self.output);
+        }
+    }
+
+    /// The next event, in the order in which exchanges ended.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.output.events.pop_front()
+    }
+
+    /// When `handle_timeout` next has something to do; `None` while nothing waits.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.flows.poll_timeout()
+    }
+
+    /// Ends every flow as the capture ends: what is half done is reported as it stands.
+    pub fn finish(&mut self, now: Timestamp) {
+        self.flows.finish(now, &mut self.output);
+    }
+
+    pub fn stats(&self) -> Stats {
+        Stats { table: self.flows.stats(), ..self.output.stats }
+    }
+}
+
+/// Where the flows put their results.
+#[derive(Debug)]
+struct Output {
+    config: Config,
+    events: VecDeque<Event>,
+    interfaces: Vec<(u32, Arc<str>)>,
+    stats: Stats,
+}
+
+impl Output {
+    fn body_prefix(&self) -> usize {
+        self.config.body_prefix
+    }
+
+    fn push_exchange(&mut self, mut exchange: Exchange, client: Side, facts: &Facts) {
+        let stats = &mut self.stats;
+        stats.exchanges = stats.exchanges.saturating_add(1);
+        let counter = match exchange.pairing {
+            Pairing::Exact => None,
+            Pairing::Resynced => Some(&mut stats.resynced),
+            Pairing::OrphanRequest => Some(&mut stats.orphan_requests),
+            Pairing::OrphanResponse => Some(&mut stats.orphan_responses),
+        };
+        if let Some(counter) = counter {
+            *counter = counter.saturating_add(1);
+        }
+        let redacted = self.config.redactor.redact(&mut exchange);
+        let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
+        let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
+        let event = HttpExchange {
+            exchange,
+            flow: FlowFacts {
+                id: flow_id(facts),
+                client: facts.endpoint(client),
+                server: facts.endpoint(client.opposite()),
+                handshake_ns: facts.handshake_ns,
+                srtt_us: facts.srtt_us,
+                retransmissions: both(|h| h.retransmissions),
+                dth: (ours.flags.contains(TcpFlags::DTH), theirs.flags.contains(TcpFlags::DTH)),
+                capture: self.capture(&facts.origin),
+            },
+            integrity: Integrity {
+                midstream: ours.midstream || theirs.midstream,
+                overlap_conflicts: both(|h| h.overlap_conflicts),
+                ring_loss: both(|h| h.records_lost),
+                damaged_segments: both(|h| h.damaged),
+            },
+            headers: self.config.headers,
+            redacted,
+        };
+        self.events.push_back(Event::Exchange(Box::new(event)));
+    }
+
+    fn capture(&self, origin: &Origin) -> Capture {
+        let (hook, backend) = match origin.hook {
+            Hook::TcIngress => ("tc_ingress", "tc"),
+            Hook::TcEgress => ("tc_egress", "tc"),
+            Hook::Socket => ("socket", "socket"),
+            Hook::File => ("file", "file"),
+        };
+        let known = self.interfaces.iter().find(|(index, _)| *index == origin.ifindex);
+        Capture {
+            interface: known.map(|(_, name)| Arc::clone(name)),
+            hook,
+            backend,
+            vlan: origin.vlan,
+            encapsulation: origin.encapsulation.map(encapsulation_name),
+        }
+    }
+}
+
+fn encapsulation_name(encapsulation: Encapsulation) -> &'static str {
+    match encapsulation {
+        Encapsulation::Gre => "gre",
+        Encapsulation::Erspan => "erspan",
+        Encapsulation::Vxlan => "vxlan",
+        Encapsulation::Geneve => "geneve",
+        Encapsulation::IpInIp => "ip_in_ip",
+        Encapsulation::GtpU => "gtp_u",
+        Encapsulation::Teredo => "teredo",
+        Encapsulation::Ayiya => "ayiya",
+        Encapsulation::Pppoe => "pppoe",
+        Encapsulation::Mpls => "mpls",
+    }
+}
+
+/// A name for the flow that does not depend on what else was captured: its endpoints and its first
+/// segment's time, hashed with a fixed seed.
+fn flow_id(facts: &Facts) -> u64 {
+    use std::hash::BuildHasher;
+    foldhash::quality::FixedState::with_seed(1).hash_one((facts.key, facts.opened))
+}

@@ -1,0 +1,513 @@
+//! Both halves of one TCP connection, and the order in which their bytes are delivered.
+//!
+//! Delivery is causal: a segment is delivered after everything of the opposite half that it
+//! acknowledges, so that a response never comes out before the request that it answers, even where
+//! the capture shows them the other way round. What the peer acknowledged and the capture does not
+//! have is a gap; it is declared after a short wait, because captures from several queues are
+//! reordered by some milliseconds.
+//!
+//! Knows nothing of what the bytes mean.
+
+use super::assembler::Piece;
+use super::half::{Fin, Half, HalfFacts, Place};
+use super::{Application, Cause, Delivery, Limits, What};
+use crate::segment::{Endpoint, FlowKey, Offset, Origin, Segment, TcpFlags, Timestamp};
+
+/// Which endpoint of the [`FlowKey`] sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Low,
+    High,
+}
+
+impl Side {
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+/// What is known of a flow beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub key: FlowKey,
+    /// Time of the first segment.
+    pub opened: Timestamp,
+    /// Who sent the SYN, where it was seen.
+    pub initiator: Option<Side>,
+    /// Nanoseconds from the SYN to the acknowledgement of the SYN-ACK.
+    pub handshake_ns: Option<u64>,
+    /// Origin of the first segment.
+    pub origin: Origin,
+    /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
+    pub srtt_us: u32,
+    syn_time: Option<Timestamp>,
+    halves: [HalfFacts; 2],
+}
+
+impl Facts {
+    pub fn half(&self, side: Side) -> &HalfFacts {
+        let [low, high] = &self.halves;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+
+    pub fn endpoint(&self, side: Side) -> Endpoint {
+        match side {
+            Side::Low => self.key.low,
+            Side::High => self.key.high,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// A reset was seen; segments that were in flight may still come until `until`.
+    Reset {
+        by: Side,
+        until: Timestamp,
+    },
+    /// Everything was told. Late copies are absorbed until `until`.
+    Closed {
+        until: Timestamp,
+    },
+}
+
+/// Whether the flow table should replace the flow by a new one for the same ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Taken,
+    Reused,
+}
+
+#[derive(Debug)]
+pub(super) struct Flow<A> {
+    pub(super) facts: Facts,
+    pub(super) last_seen: Timestamp,
+    halves: [Half; 2],
+    phase: Phase,
+    app: Option<A>,
+}
+
+impl<A: Application> Flow<A> {
+    pub(super) fn new(segment: &Segment<'_>) -> Self {
+        let facts = Facts {
+            key: FlowKey::new(segment.source, segment.destination),
+            opened: segment.time,
+            initiator: None,
+            handshake_ns: None,
+            origin: segment.origin,
+            srtt_us: 0,
+            syn_time: None,
+            halves: [HalfFacts::default(); 2],
+        };
+        let app = Some(A::open(&facts));
+        let halves = [Half::default(), Half::default()];
+        Self { facts, last_seen: segment.time, halves, phase: Phase::Open, app }
+    }
+
+    pub(super) fn n_buffered(&self) -> usize {
+        self.halves.iter().map(|h| h.pending.n_bytes()).sum()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closed { .. })
+    }
+
+    fn half(&self, side: Side) -> &Half {
+        let [low, high] = &self.halves;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+
+    fn half_mut(&mut self, side: Side) -> &mut Half {
+        let [low, high] = &mut self.halves;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+
+    /// Takes one segment of this flow.
+    pub(super) fn handle_segment(
+        &mut self,
+        segment: &Segment<'_>,
+        limits: &Limits,
+        out: &mut A::Output,
+    ) -> Outcome {
+        let side = if segment.source == self.facts.key.low { Side::Low } else { Side::High };
+        if self.begins_another(side, segment) {
+            return Outcome::Reused;
+        }
+        self.last_seen = self.last_seen.max(segment.time);
+        self.note_facts(side, segment);
+        if self.is_closed() {
+            return Outcome::Taken;
+        }
+        let acked = self.handle_ack(side, segment);
+        if segment.flags.contains(TcpFlags::RST) {
+            self.handle_reset(side, segment, limits);
+        }
+        self.handle_payload(side, segment, acked, out);
+        self.drain(out);
+        self.enforce_bounds(limits, segment.time, out);
+        self.close_if_ended(segment.time, limits, out);
+        Outcome::Taken
+    }
+
+    /// Whether the segment cannot belong to this connection but opens the next on its ports.
+    fn begins_another(&mut self, side: Side, segment: &Segment<'_>) -> bool {
+        if segment.flags.contains(TcpFlags::SYN) {
+            let closed = self.is_closed();
+            return !self.half_mut(side).handle_syn(segment.seq, closed);
+        }
+        // After the close: bytes far from where the stream ended are those of a later connection
+        // whose SYN was not captured.
+        const FAR: u64 = 1 << 20;
+        self.is_closed() && segment.payload_len > 0 && {
+            let half = self.half(side);
+            half.is_anchored()
+                && half
+                    .offset_of(segment.seq)
+                    .is_none_or(|o| o.since(half.next()) > FAR || half.next().since(o) > FAR)
+        }
+    }
+
+    fn note_facts(&mut self, side: Side, segment: &Segment<'_>) {
+        let origin = &segment.origin;
+        if segment.flags.contains(TcpFlags::SYN) {
+            if segment.flags.contains(TcpFlags::ACK) {
+                self.facts.initiator = Some(side.opposite());
+            } else {
+                self.facts.initiator = Some(side);
+                self.facts.syn_time.get_or_insert(segment.time);
+            }
+        } else if let (None, Some(syn), true) = (
+            self.facts.handshake_ns,
+            self.facts.syn_time,
+            self.facts.initiator == Some(side) && self.half(side.opposite()).seen,
+        ) {
+            self.facts.handshake_ns = Some(segment.time.since(syn));
+        }
+        if origin.srtt_us != 0 {
+            self.facts.srtt_us = origin.srtt_us;
+        }
+        let half = self.half_mut(side);
+        half.seen = true;
+        let facts = half.facts_mut();
+        facts.flags = facts.flags.union(segment.flags);
+        facts.records_lost = facts.records_lost.max(origin.records_lost);
+        facts.damaged = facts.damaged.saturating_add(u32::from(origin.damaged));
+    }
+
+    /// Learns from the acknowledgement number; returns the position it acknowledges.
+    fn handle_ack(&mut self, side: Side, segment: &Segment<'_>) -> Option<Offset> {
+        // RFC 9293 §3.10.7: a segment without ACK, or a reset that answers nothing, tells nothing.
+        if !segment.flags.contains(TcpFlags::ACK) {
+            return None;
+        }
+        let opposite = self.half_mut(side.opposite());
+        opposite.anchor_midstream(segment.ack);
+        opposite.acknowledged(segment.ack)
+    }
+
+    fn handle_reset(&mut self, side: Side, segment: &Segment<'_>, limits: &Limits) {
+        let half = self.half(side);
+        let credible = !half.is_anchored()
+            || half
+                .offset_of(segment.seq)
+                .is_some_and(|o| o.since(half.next()) <= limits.reset_window)
+                && half
+                    .offset_of(segment.seq)
+                    .is_some_and(|o| half.next().since(o) <= limits.reset_window);
+        if credible && self.phase == Phase::Open {
+            self.phase = Phase::Reset { by: side, until: segment.time.after(limits.linger_ns) };
+        }
+    }
+
+    fn handle_payload(
+        &mut self,
+        side: Side,
+        segment: &Segment<'_>,
+        acked: Option<Offset>,
+        out: &mut A::Output,
+    ) {
+        // Data in a SYN (RFC 7413) comes after the SYN's own sequence number.
+        let syn = segment.flags.contains(TcpFlags::SYN);
+        let seq = if syn { segment.seq.plus(1) } else { segment.seq };
+        let len = u64::from(segment.payload_len);
+        if segment.flags.contains(TcpFlags::FIN) {
+            let half = self.half_mut(side);
+            half.anchor_midstream(seq);
+            if let Some(offset) = half.offset_of(seq).filter(|_| half.fin.is_none()) {
+                half.fin = Some(Fin { offset: offset.plus(len), acked, time: segment.time });
+            }
+        }
+        // The payload of a reset is a message for people (RFC 9293 §3.10.7.2), not stream data.
+        if len == 0 || segment.flags.contains(TcpFlags::RST) {
+            return;
+        }
+        let covered = self.half(side.opposite()).covers(acked);
+        let half = self.half_mut(side);
+        if half.ended {
+            return;
+        }
+        match half.place(seq, len) {
+            Place::Old => half.handle_retransmission(seq, segment.payload),
+            Place::Elsewhere => {
+                let facts = half.facts_mut();
+                facts.out_of_window = facts.out_of_window.saturating_add(1);
+            }
+            Place::New { offset, skip } => {
+                let bytes = segment.payload.get(skip..).unwrap_or_default();
+                let uncaptured = len.saturating_sub(skip as u64).saturating_sub(bytes.len() as u64);
+                let in_order = offset == half.next() && half.pending.is_empty() && covered;
+                if in_order {
+                    self.deliver(side, offset, segment.time, acked, bytes, uncaptured, out);
+                } else {
+                    let bytes = bytes.to_vec();
+                    half.store(Piece { offset, time: segment.time, acked, bytes, uncaptured });
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one call passes on what a piece consists of")]
+    fn deliver(
+        &mut self,
+        side: Side,
+        offset: Offset,
+        time: Timestamp,
+        acked: Option<Offset>,
+        bytes: &[u8],
+        uncaptured: u64,
+        out: &mut A::Output,
+    ) {
+        let end = offset.plus(bytes.len() as u64);
+        if !bytes.is_empty() {
+            let half = self.half_mut(side);
+            half.advance_to(end);
+            half.remember(offset, bytes);
+            self.tell(Delivery { side, offset, time, acked, what: What::Bytes(bytes) }, out);
+        }
+        if uncaptured > 0 {
+            self.half_mut(side).advance_to(end.plus(uncaptured));
+            self.tell(
+                Delivery { side, offset: end, time, acked, what: What::Gap(uncaptured) },
+                out,
+            );
+        }
+    }
+
+    fn tell(&mut self, delivery: Delivery<'_>, out: &mut A::Output) {
+        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
+        if let Some(app) = self.app.as_mut() {
+            app.deliver(&self.facts, delivery, out);
+        }
+    }
+
+    /// Delivers whatever is contiguous and acknowledges only what was delivered.
+    fn drain(&mut self, out: &mut A::Output) {
+        if self.halves.iter().all(|h| h.pending.is_empty() && h.fin.is_none()) {
+            return;
+        }
+        let mut progress = true;
+        while progress {
+            progress = false;
+            for side in [Side::Low, Side::High] {
+                while self.deliver_first(side, out) {
+                    progress = true;
+                }
+                progress |= self.deliver_fin(side, out);
+            }
+        }
+    }
+
+    fn deliver_first(&mut self, side: Side, out: &mut A::Output) -> bool {
+        let half = self.half(side);
+        let ready = half
+            .pending
+            .first()
+            .is_some_and(|p| p.offset <= half.next() && self.half(side.opposite()).covers(p.acked));
+        if !ready {
+            return false;
+        }
+        let Some(piece) = self.half_mut(side).pending.pop_first() else { return false };
+        let Piece { offset, time, acked, bytes, uncaptured } = piece;
+        self.deliver(side, offset, time, acked, &bytes, uncaptured, out);
+        true
+    }
+
+    fn deliver_fin(&mut self, side: Side, out: &mut A::Output) -> bool {
+        let half = self.half(side);
+        let Some(fin) = half.fin else { return false };
+        let ready = !half.ended
+            && half.pending.is_empty()
+            && fin.offset <= half.next()
+            && self.half(side.opposite()).covers(fin.acked);
+        if ready {
+            self.end_half(side, fin.time, Cause::Fin, out);
+        }
+        ready
+    }
+
+    fn end_half(&mut self, side: Side, time: Timestamp, cause: Cause, out: &mut A::Output) {
+        if self.half(side).ended {
+            return;
+        }
+        self.half_mut(side).ended = true;
+        let offset = self.half(side).next();
+        self.tell(Delivery { side, offset, time, acked: None, what: What::End(cause) }, out);
+    }
+
+    fn close_if_ended(&mut self, now: Timestamp, limits: &Limits, out: &mut A::Output) {
+        if !self.is_closed() && self.halves.iter().all(|h| h.ended) {
+            self.close(now, Cause::Fin, limits, out);
+        }
+    }
+
+    /// Past its share of memory a half stops waiting for what is missing.
+    fn enforce_bounds(&mut self, limits: &Limits, now: Timestamp, out: &mut A::Output) {
+        while self.halves.iter().any(|h| {
+            h.pending.n_bytes() > limits.half_bytes || h.pending.n_pieces() > limits.half_pieces
+        }) && self.unblock(now, out)
+        {}
+    }
+
+    /// When `handle_timeout` has something to do.
+    pub(super) fn deadline(&self, limits: &Limits) -> Timestamp {
+        match self.phase {
+            Phase::Reset { until, .. } | Phase::Closed { until } => until,
+            Phase::Open => {
+                let idle = self.last_seen.after(limits.idle_ns);
+                self.gap_deadline(limits).map_or(idle, |gap| gap.min(idle))
+            }
+        }
+    }
+
+    fn gap_deadline(&self, limits: &Limits) -> Option<Timestamp> {
+        let since = self.halves.iter().filter_map(Half::waiting_since).min()?;
+        let evidence = self.halves.iter().any(Half::hole_is_acknowledged)
+            || self.halves.iter().any(|h| !h.seen);
+        Some(since.after(if evidence { limits.reorder_ns } else { limits.gap_ns }))
+    }
+
+    /// Acts on the deadline. Returns false when the flow can be forgotten.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Timestamp,
+        limits: &Limits,
+        out: &mut A::Output,
+    ) -> bool {
+        match self.phase {
+            Phase::Closed { until } => return until > now,
+            Phase::Reset { by, until } if until <= now => {
+                self.close(until, Cause::Reset { by }, limits, out);
+                return true;
+            }
+            Phase::Reset { .. } => return true,
+            Phase::Open => {}
+        }
+        while self.gap_deadline(limits).is_some_and(|deadline| deadline <= now) {
+            if !self.unblock(now, out) {
+                break;
+            }
+        }
+        self.close_if_ended(now, limits, out);
+        if !self.is_closed() && self.last_seen.after(limits.idle_ns) <= now {
+            self.close(now, Cause::Timeout, limits, out);
+            return false;
+        }
+        true
+    }
+
+    /// Gives up the missing bytes that block delivery. Returns false when nothing was blocked.
+    fn unblock(&mut self, now: Timestamp, out: &mut A::Output) -> bool {
+        let Some((side, upto)) = self.blocking_hole() else { return false };
+        let offset = self.half(side).next();
+        self.half_mut(side).advance_to(upto);
+        let what = What::Gap(upto.since(offset));
+        self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
+        self.drain(out);
+        true
+    }
+
+    /// The hole to give up first, and where it ends.
+    fn blocking_hole(&self) -> Option<(Side, Offset)> {
+        let sides = [Side::Low, Side::High];
+        // First the holes that the peer's acknowledgement proves.
+        for side in sides {
+            let half = self.half(side);
+            let Some(end) = self.hole_end(side) else { continue };
+            if half.hole_is_acknowledged() {
+                return Some((side, end.min(half.max_acked)));
+            }
+        }
+        // Then bytes that a waiting segment of the other half acknowledges and nobody has seen.
+        for side in sides {
+            let (half, opposite) = (self.half(side), self.half(side.opposite()));
+            let piece = half.pending.first().map(|p| (p.offset, p.acked));
+            let waiting = piece.or(half.fin.filter(|_| !half.ended).map(|f| (f.offset, f.acked)));
+            if let Some((offset, acked)) = waiting
+                && offset <= half.next()
+                && !opposite.covers(acked)
+            {
+                let end = self.hole_end(side.opposite()).unwrap_or(Offset(u64::MAX));
+                return acked.map(|acked| (side.opposite(), acked.min(end)));
+            }
+        }
+        // Last the holes that only time speaks for.
+        sides.into_iter().find_map(|side| Some((side, self.hole_end(side)?)))
+    }
+
+    /// Where the missing bytes at `next` end: at a stored piece, or at the FIN.
+    fn hole_end(&self, side: Side) -> Option<Offset> {
+        let half = self.half(side);
+        if half.ended {
+            return None;
+        }
+        let piece = half.pending.first().map(|p| p.offset);
+        piece.or(half.fin.map(|f| f.offset)).filter(|&end| end > half.next())
+    }
+
+    /// Tells everything that is left and ends both halves.
+    pub(super) fn close(
+        &mut self,
+        now: Timestamp,
+        cause: Cause,
+        limits: &Limits,
+        out: &mut A::Output,
+    ) {
+        if self.is_closed() {
+            return;
+        }
+        self.drain(out);
+        while self.unblock(now, out) {}
+        for side in [Side::Low, Side::High] {
+            let half = self.half(side);
+            if half.hole_is_acknowledged() && half.seen && !half.ended {
+                let (offset, upto) = (half.next(), half.max_acked);
+                self.half_mut(side).advance_to(upto);
+                let what = What::Gap(upto.since(offset));
+                self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
+            }
+        }
+        let first = self.facts.initiator.unwrap_or(Side::Low);
+        for side in [first, first.opposite()] {
+            self.end_half(side, now, cause, out);
+        }
+        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
+        if let Some(app) = self.app.take() {
+            app.close(&self.facts, now, cause, out);
+        }
+        self.phase = Phase::Closed { until: now.after(limits.time_wait_ns) };
+    }
+}

@@ -1,0 +1,243 @@
+//! One direction of a flow: where its stream stands, and what of it cannot be delivered yet.
+//!
+//! Invariants: everything below `next` was delivered or told as a gap, once; every stored piece
+//! lies at or above `next`.
+
+use super::assembler::{Assembler, Piece};
+use super::seq::Anchor;
+use crate::segment::{Offset, SeqNumber, TcpFlags, Timestamp};
+
+/// How far ahead of the expected position a segment or an acknowledgement is believed: 1 GiB, the
+/// largest window that RFC 7323 §2.3 allows.
+const MAX_AHEAD: u64 = 1 << 30;
+
+/// How many bytes of a stream may be captured before its SYN.
+const LATE_SYN_BYTES: u64 = 1 << 20;
+
+/// Retransmissions that are compared with what they repeat: the last segments of each half.
+const N_RECENT: usize = 4;
+
+/// Bytes of a delivered segment that are compared with a retransmission of it. All of a small
+/// message, the start of a large one: the comparison costs one hash on the hot path.
+const COMPARED_BYTES: usize = 512;
+
+/// What is known of one half beside its bytes. All counts are running totals.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HalfFacts {
+    /// Union of the flags of all its segments.
+    pub flags: TcpFlags,
+    /// Segments that brought nothing new.
+    pub retransmissions: u32,
+    /// Overlaps whose bytes differed from those that came first.
+    pub overlap_conflicts: u32,
+    /// Segments with a wrong checksum or with lengths that contradict each other.
+    pub damaged: u32,
+    /// Records of this half that the kernel could not put on the ring.
+    pub records_lost: u32,
+    /// Segments too far from the expected position to belong to this stream.
+    pub out_of_window: u32,
+    /// The half was picked up without its SYN.
+    pub midstream: bool,
+}
+
+/// Where a half ends, learned from a FIN.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fin {
+    pub(super) offset: Offset,
+    pub(super) acked: Option<Offset>,
+    pub(super) time: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Recent {
+    offset: u64,
+    n_bytes: usize,
+    hash: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    /// The next expected position; `None` until a segment or an acknowledgement told one.
+    anchor: Option<Anchor>,
+    isn: Option<SeqNumber>,
+    pub(super) pending: Assembler,
+    pub(super) fin: Option<Fin>,
+    /// The highest position that the peer acknowledged.
+    pub(super) max_acked: Offset,
+    /// A segment of this half was seen.
+    pub(super) seen: bool,
+    /// Bytes or a gap were delivered.
+    started: bool,
+    /// The end was delivered.
+    pub(super) ended: bool,
+    recent: [Recent; N_RECENT],
+    facts: HalfFacts,
+}
+
+/// What to do with a data segment.
+pub(super) enum Place {
+    /// Nothing in it is new.
+    Old,
+    /// It lies too far away.
+    Elsewhere,
+    /// Bytes from `skip` on are new, and the first of them is at this offset.
+    New { offset: Offset, skip: usize },
+}
+
+impl Half {
+    pub(super) fn facts(&self) -> &HalfFacts {
+        &self.facts
+    }
+
+    pub(super) fn facts_mut(&mut self) -> &mut HalfFacts {
+        &mut self.facts
+    }
+
+    pub(super) fn is_anchored(&self) -> bool {
+        self.anchor.is_some()
+    }
+
+    /// The next position to deliver.
+    pub(super) fn next(&self) -> Offset {
+        self.anchor.map_or(Offset(0), |a| a.offset)
+    }
+
+    /// Takes the initial sequence number. Returns false when it cannot be that of this stream: the
+    /// ports are used again.
+    pub(super) fn handle_syn(&mut self, isn: SeqNumber, closed: bool) -> bool {
+        let first = isn.plus(1);
+        if let Some(known) = self.isn {
+            return known == isn;
+        }
+        let Some(anchor) = self.anchor else {
+            self.isn = Some(isn);
+            self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
+            return true;
+        };
+        // The half was anchored by an acknowledgement or by data. A SYN that was merely captured
+        // late lies close below; one that lies elsewhere opens another connection.
+        let begin = anchor.offset_of(first).filter(|&o| o <= anchor.offset.plus(1));
+        if closed || begin.is_none_or(|o| anchor.offset.since(o) > LATE_SYN_BYTES) {
+            return false;
+        }
+        self.isn = Some(isn);
+        if !self.started && self.pending.is_empty() && self.fin.is_none() {
+            self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
+            self.max_acked = Offset(0);
+        }
+        self.facts.midstream = false;
+        true
+    }
+
+    /// Anchors a half that was picked up without its SYN at `seq`.
+    pub(super) fn anchor_midstream(&mut self, seq: SeqNumber) {
+        if self.anchor.is_none() {
+            self.anchor = Some(Anchor { seq, offset: Offset::MIDSTREAM });
+            self.facts.midstream = true;
+        }
+    }
+
+    /// The stream offset of an acknowledgement of this half, where it is credible.
+    pub(super) fn acknowledged(&mut self, ack: SeqNumber) -> Option<Offset> {
+        let anchor = self.anchor?;
+        let offset = anchor.offset_of(ack)?;
+        if offset.since(anchor.offset) > MAX_AHEAD {
+            return None;
+        }
+        self.max_acked = self.max_acked.max(offset);
+        Some(offset)
+    }
+
+    /// Where `len` bytes at `seq` belong.
+    pub(super) fn place(&mut self, seq: SeqNumber, len: u64) -> Place {
+        self.anchor_midstream(seq);
+        let Some(anchor) = self.anchor.as_mut() else { return Place::Elsewhere };
+        let Some(offset) = anchor.offset_of(seq) else { return Place::Elsewhere };
+        if offset.since(anchor.offset) > MAX_AHEAD {
+            return Place::Elsewhere;
+        }
+        if offset < anchor.offset && !self.started && self.facts.midstream {
+            // Nothing was delivered yet, so an earlier segment may still move the start.
+            *anchor = Anchor { seq, offset };
+        }
+        let next = anchor.offset;
+        if offset.plus(len) <= next {
+            return Place::Old;
+        }
+        let skip = usize::try_from(next.since(offset)).unwrap_or(usize::MAX);
+        Place::New { offset: offset.max(next), skip }
+    }
+
+    /// The offset of `seq`, where the half has a position and it is credible.
+    pub(super) fn offset_of(&self, seq: SeqNumber) -> Option<Offset> {
+        let anchor = self.anchor?;
+        let offset = anchor.offset_of(seq)?;
+        (offset.since(anchor.offset) <= MAX_AHEAD).then_some(offset)
+    }
+
+    /// Notes that everything up to `offset` was delivered or told as a gap.
+    pub(super) fn advance_to(&mut self, offset: Offset) {
+        self.started = true;
+        if let Some(anchor) = self.anchor.as_mut() {
+            anchor.advance_to(offset);
+        }
+    }
+
+    /// Keeps a fingerprint of delivered bytes to compare a retransmission with.
+    pub(super) fn remember(&mut self, offset: Offset, bytes: &[u8]) {
+        self.recent.rotate_right(1);
+        if let Some(slot) = self.recent.first_mut() {
+            *slot = Recent { offset: offset.0, n_bytes: bytes.len(), hash: fingerprint(bytes) };
+        }
+    }
+
+    /// Takes note of a segment that brought nothing new.
+    pub(super) fn handle_retransmission(&mut self, seq: SeqNumber, bytes: &[u8]) {
+        self.facts.retransmissions = self.facts.retransmissions.saturating_add(1);
+        let Some(offset) = self.anchor.and_then(|a| a.offset_of(seq)) else { return };
+        let known = self.recent.iter().find(|r| r.offset == offset.0 && r.n_bytes == bytes.len());
+        if known.is_some_and(|r| r.n_bytes > 0 && r.hash != fingerprint(bytes)) {
+            self.facts.overlap_conflicts = self.facts.overlap_conflicts.saturating_add(1);
+        }
+    }
+
+    /// Stores a piece that cannot be delivered yet.
+    pub(super) fn store(&mut self, piece: Piece) {
+        if self.pending.insert(piece) {
+            self.facts.overlap_conflicts = self.facts.overlap_conflicts.saturating_add(1);
+        }
+    }
+
+    /// Whether bytes are missing that the peer has received: it acknowledged past `next`. The one
+    /// position above `next` may be a FIN that was not captured.
+    pub(super) fn hole_is_acknowledged(&self) -> bool {
+        self.anchor.is_some() && self.max_acked.since(self.next()) > 1
+    }
+
+    /// Whether this half has everything that a segment acknowledging `acked` had received.
+    pub(super) fn covers(&self, acked: Option<Offset>) -> bool {
+        match acked {
+            Some(acked) if self.seen && !self.ended => acked.since(self.next()) <= 1,
+            _ => true,
+        }
+    }
+
+    /// The moment at which the oldest thing began to wait; `None` when nothing waits.
+    pub(super) fn waiting_since(&self) -> Option<Timestamp> {
+        let fin = self.fin.filter(|_| !self.ended).map(|f| f.time);
+        let piece = self.pending.first().map(|p| p.time);
+        match (piece, fin) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// A hash of the bytes' first part; only ever compared within this process and this flow, for
+/// telling apart, not for protecting.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    use std::hash::{BuildHasher, Hasher};
+    let mut hasher = foldhash::fast::FixedState::with_seed(0x9401).build_hasher();
+    hasher.write(bytes.get(..COMPARED_BYTES).unwrap_or(bytes));
+    hasher.finish()
+}

@@ -1,0 +1,69 @@
+//! Sequence numbers and stream offsets: the only place that does arithmetic modulo 2³².
+//!
+//! A half counts in [`Offset`]s, which never wrap. This module translates: a sequence number near a
+//! known position belongs to the offset that is less than 2³¹ away (RFC 9293 §3.4).
+
+use crate::segment::{Offset, SeqNumber};
+
+impl SeqNumber {
+    /// The sequence number `n` further on.
+    #[must_use]
+    pub(crate) fn plus(self, n: u32) -> Self {
+        Self(self.0.wrapping_add(n))
+    }
+
+    /// How far `self` lies after `other`; negative when before.
+    pub(crate) fn distance_from(self, other: Self) -> i32 {
+        self.0.wrapping_sub(other.0).cast_signed()
+    }
+}
+
+/// A sequence number and the offset that it stands for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Anchor {
+    pub(super) seq: SeqNumber,
+    pub(super) offset: Offset,
+}
+
+impl Anchor {
+    /// The offset of `seq`; `None` when it would lie before the stream's start.
+    pub(super) fn offset_of(&self, seq: SeqNumber) -> Option<Offset> {
+        let distance = i64::from(seq.distance_from(self.seq));
+        self.offset.0.checked_add_signed(distance).map(Offset)
+    }
+
+    /// Moves the anchor to `offset`, which is less than 2³¹ away or is reached in several steps.
+    pub(super) fn advance_to(&mut self, offset: Offset) {
+        // Truncation is the arithmetic: sequence numbers are offsets modulo 2³².
+        self.seq = self.seq.plus(offset.0.wrapping_sub(self.offset.0) as u32);
+        self.offset = offset;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(anchor_seq: u32, seq: u32, expected: Option<u64>) {
+        let anchor = Anchor { seq: SeqNumber(anchor_seq), offset: Offset(1000) };
+        assert_eq!(anchor.offset_of(SeqNumber(seq)), expected.map(Offset));
+    }
+
+    #[test]
+    fn offsets_follow_sequence_numbers_across_the_wrap() {
+        check(10, 10, Some(1000));
+        check(10, 11, Some(1001));
+        check(u32::MAX, 0, Some(1001));
+        check(0, u32::MAX, Some(999));
+        check(5000, 3999, None);
+    }
+
+    #[test]
+    fn an_anchor_advances_past_four_gigabytes() {
+        let mut anchor = Anchor { seq: SeqNumber(7), offset: Offset(0) };
+        anchor.advance_to(Offset((1 << 32) + 5));
+        assert_eq!(anchor.seq, SeqNumber(12));
+        assert_eq!(anchor.offset_of(SeqNumber(13)), Some(Offset((1 << 32) + 6)));
+    }
+}
