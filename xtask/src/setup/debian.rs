@@ -118,7 +118,9 @@ fn update(runner: Runner) -> Result<()> {
 
 fn apt_get() -> std::process::Command {
     // needrestart would ask which services to restart; it is told to stay out of it.
-    let envs = [("DEBIAN_FRONTEND", "noninteractive"), ("NEEDRESTART_SUSPEND", "1")];
+    // RUNLEVEL: see `services`.
+    let envs =
+        [("DEBIAN_FRONTEND", "noninteractive"), ("NEEDRESTART_SUSPEND", "1"), ("RUNLEVEL", "1")];
     let mut command = runner::as_root("apt-get", &envs);
     // Unattended upgrades may hold dpkg's lock for a while after boot.
     command.args(["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=120"]);

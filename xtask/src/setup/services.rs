@@ -8,7 +8,9 @@
 //!
 //! - under systemd each unit is masked until the next boot at most (`mask --runtime`) while its
 //!   package is installed, then unmasked and disabled;
-//! - without systemd the init script's `stop` runs right after.
+//! - under another init apt-get runs with `RUNLEVEL=1`, where invoke-rc.d starts no service;
+//! - without any init (a container, a chroot) invoke-rc.d blocks the start by itself. There an init
+//!   script's `stop` must not be called either: it may reach processes outside.
 //!
 //! Only units of packages that were not installed before are touched, so a service that the user
 //! runs is never stopped.
@@ -32,11 +34,10 @@ pub(super) struct Guard {
 impl Guard {
     /// Covers the services of these packages, none of which is installed yet.
     pub(super) fn new(packages: &[&str]) -> Self {
+        let folders = ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"];
         let unknown = |name: &&str| {
             let unit = format!("{name}.service");
-            let folders = ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"];
-            let script = Path::new("/etc/init.d").join(name).exists();
-            !script && !folders.iter().any(|folder| Path::new(folder).join(&unit).exists())
+            !folders.iter().any(|folder| Path::new(folder).join(&unit).exists())
         };
         Self {
             services: services_of(packages).into_iter().filter(unknown).collect(),
@@ -51,16 +52,7 @@ impl Guard {
     /// Also after a failed installation, which may have configured some of the packages.
     pub(super) fn after(&self, runner: Runner) -> Result<()> {
         self.systemctl(runner, &["unmask", "--runtime"])?;
-        for service in &self.services {
-            let script = format!("/etc/init.d/{service}");
-            if self.systemd {
-                self.systemctl(runner, &["--quiet", "disable"])?;
-            } else if Path::new(&script).exists() {
-                // A script that finds nothing to stop may exit badly; what counts is the outcome.
-                let _ = runner.run(runner::as_root(&script, &[]).arg("stop"));
-            }
-        }
-        Ok(())
+        self.systemctl(runner, &["--quiet", "disable"])
     }
 
     fn systemctl(&self, runner: Runner, verb: &[&str]) -> Result<()> {
