@@ -51,7 +51,9 @@ pub(crate) fn lint() -> Result<()> {
         ]),
     );
     if runner::find_program("cargo-deny").is_some() {
-        check("dependencies", cargo().args(["deny", "check", "bans", "licenses", "sources"]));
+        check("dependencies", cargo().args(["deny"]).args(DENY_CHECKS));
+        let config = ["deny", "--config", "../deny.toml"];
+        check("dependencies, kernel side", in_ebpf(cargo()).args(config).args(DENY_CHECKS));
     } else {
         eprintln!(
             "lint: not checked: licences and sources of dependencies, because cargo-deny is not \
@@ -64,6 +66,9 @@ pub(crate) fn lint() -> Result<()> {
     eprintln!("lint: clean");
     Ok(())
 }
+
+/// Not `advisories`, which fetch a database from the network.
+const DENY_CHECKS: [&str; 4] = ["check", "bans", "licenses", "sources"];
 
 const DENY: [&str; 3] = ["--", "-D", "warnings"];
 

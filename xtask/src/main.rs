@@ -58,3 +58,45 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Each `cargo xtask …` in these documents, in a console block or between backticks.
+    #[test]
+    fn every_command_in_the_documents_is_understood() {
+        let documents = [
+            include_str!("../../README.md"),
+            include_str!("../../CONTRIBUTING.md"),
+            include_str!("../../docs/ARCHITECTURE.md"),
+            include_str!("../../docs/limitations.md"),
+        ];
+        let mut n_commands = 0;
+        for line in documents.iter().flat_map(|text| text.lines()) {
+            for command in line.split("cargo xtask ").skip(1) {
+                let command = command.split(['`', '#']).next().unwrap_or_default();
+                let words = ["cargo xtask"].into_iter().chain(command.split_whitespace());
+                n_commands += 1;
+                assert!(Cli::try_parse_from(words).is_ok(), "cargo xtask {command}");
+            }
+        }
+        assert!(n_commands >= 10, "found only {n_commands}");
+        assert!(Cli::try_parse_from(["cargo xtask", "no-such-command"]).is_err());
+        assert!(Cli::try_parse_from(["cargo xtask", "setup", "--no-such-flag"]).is_err());
+    }
+
+    #[test]
+    fn arguments_reach_observer_as_they_are() {
+        let cli = Cli::try_parse_from(["cargo xtask", "run", "--", "tail", "-n", "3", "--help"]);
+        let Ok(Cli { command: Command::Run(options) }) = cli else { panic!("not understood") };
+        assert_eq!(options.arguments, ["tail", "-n", "3", "--help"]);
+    }
+}

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) struct Options {
     /// Arguments for observer, after `--`; `tail` when there are none
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
-    arguments: Vec<String>,
+    pub(crate) arguments: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
