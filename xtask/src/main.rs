@@ -1,3 +1,102 @@
-//! observer's own commands: set-up, build, run, test, lint, bench. No product code.
+//! observer's own commands: set-up, build, run, test, lint. No product code lives here.
+//!
+//! Each command gathers facts, decides with pure functions that have unit tests, and only then acts
+//! through [`runner::Runner`], which prints every command line that it is about to run.
 
-fn main() {}
+mod ebpf;
+mod lint;
+mod run;
+mod runner;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::runner::Runner;
+
+/// Sets up, builds, runs and tests observer.
+///
+/// On a fresh machine with rustup's stable toolchain, `cargo xtask run` and `cargo xtask test` each
+/// work as the first thing typed: they install what is missing and say what that is.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what is missing to build observer (and, with --tests, to test it)
+    Setup(setup::Options),
+    /// Build the release binary, target/release/observer
+    Build,
+    /// Set up, build, then run observer as root (`observer tail` when no arguments are given)
+    Run(run::Options),
+    /// Set up, then run every test; the live ones need root and use sudo when it is there
+    Test(test::Options),
+    /// Check formatting, clippy, documentation and dependencies, with warnings as errors
+    Lint,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Setup(options) => setup::setup(options).map(drop),
+        Command::Build => workspace::build(&Runner::new()).map(drop),
+        Command::Run(options) => run::run(&options),
+        Command::Test(options) => test::test(&options),
+        Command::Lint => lint::lint(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Each `cargo xtask …` in these documents, in a console block or between backticks.
+    #[test]
+    fn every_command_in_the_documents_is_understood() {
+        let documents = [
+            include_str!("../../README.md"),
+            include_str!("../../CONTRIBUTING.md"),
+            include_str!("../../docs/ARCHITECTURE.md"),
+            include_str!("../../docs/limitations.md"),
+        ];
+        let mut n_commands = 0;
+        for line in documents.iter().flat_map(|text| text.lines()) {
+            for command in line.split("cargo xtask ").skip(1) {
+                let command = command.split(['`', '#']).next().unwrap_or_default();
+                let words = ["cargo xtask"].into_iter().chain(command.split_whitespace());
+                n_commands += 1;
+                assert!(Cli::try_parse_from(words).is_ok(), "cargo xtask {command}");
+            }
+        }
+        assert!(n_commands >= 10, "found only {n_commands}");
+        assert!(Cli::try_parse_from(["cargo xtask", "no-such-command"]).is_err());
+        assert!(Cli::try_parse_from(["cargo xtask", "setup", "--no-such-flag"]).is_err());
+    }
+
+    #[test]
+    fn arguments_reach_observer_as_they_are() {
+        let cli = Cli::try_parse_from(["cargo xtask", "run", "--", "tail", "-n", "3", "--help"]);
+        let Ok(Cli { command: Command::Run(options) }) = cli else { panic!("not understood") };
+        assert_eq!(options.arguments, ["tail", "-n", "3", "--help"]);
+    }
+}

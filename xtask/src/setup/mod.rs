@@ -1,0 +1,90 @@
+//! Owns the set-up: it compares what is installed with what is needed, says what it will install
+//! and why, installs it, and checks that it is there. Doing it twice does nothing the second time.
+
+mod debian;
+mod distribution;
+mod needs;
+mod other;
+mod services;
+
+use std::fs;
+
+use anyhow::{Result, bail};
+
+use self::{
+    distribution::{Distribution, Family},
+    needs::Missing,
+};
+use crate::{
+    ebpf::{self, Compiler, Found},
+    runner::{self, Runner},
+};
+
+#[derive(clap::Args, Default)]
+pub(crate) struct Options {
+    /// Also install what the tests use: nginx, wrk, curl, tcpdump and the like
+    #[arg(long)]
+    pub(crate) tests: bool,
+    /// Say what would be installed, and install nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Brings the machine to the point where observer builds (and can be tested). Returns the eBPF
+/// compiler that will be used.
+pub(crate) fn setup(options: Options) -> Result<Compiler> {
+    let runner = Runner { dry_run: options.dry_run };
+    let found = Found::look();
+    if !found.rustup && found.told.is_none() {
+        bail!("rustup is missing; it manages the compilers: install it from https://rustup.rs");
+    }
+    let distribution = distribution();
+    let on_debian = distribution.family == Family::Debian;
+    let compiler = ebpf::pick(&found, on_debian);
+    let missing = Missing::find(&found, compiler.as_ref(), options.tests, |program| {
+        runner::find_program(program).is_some()
+    });
+    if missing.is_nothing() {
+        let compiler = said(compiler)?;
+        eprintln!("setup: nothing is missing; eBPF compiler: {}", compiler.describe());
+        return Ok(compiler);
+    }
+    if !on_debian {
+        bail!("{}", other::advice(&missing, &distribution));
+    }
+    let compiler = said(compiler)?;
+    eprintln!("setup: eBPF compiler: {}", compiler.describe());
+    debian::install(runner, &missing)?;
+    if options.dry_run {
+        eprintln!("setup: a dry run: nothing was installed");
+        return Ok(compiler);
+    }
+    verify(&compiler, options.tests)?;
+    eprintln!("setup: done");
+    Ok(compiler)
+}
+
+/// Looks again after installing: a package may have changed its contents since this was written.
+fn verify(compiler: &Compiler, tests: bool) -> Result<()> {
+    let missing = Missing::find(&Found::look(), Some(compiler), tests, |program| {
+        runner::find_program(program).is_some()
+    });
+    if !missing.is_nothing() {
+        bail!("set-up ran, and this is still missing: {}", missing.names().join(", "));
+    }
+    Ok(())
+}
+
+/// `pick` finds no compiler only where `Missing` reports one, so this does not happen.
+fn said(compiler: Option<Compiler>) -> Result<Compiler> {
+    match compiler {
+        Some(compiler) => Ok(compiler),
+        None => bail!("no compiler for eBPF: {}", other::NIGHTLY),
+    }
+}
+
+fn distribution() -> Distribution {
+    let file = ["/etc/os-release", "/usr/lib/os-release"];
+    let text = file.iter().find_map(|file| fs::read_to_string(file).ok());
+    Distribution::parse(&text.unwrap_or_default())
+}

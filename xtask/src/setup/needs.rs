@@ -1,0 +1,213 @@
+//! Owns the list of what building and testing observer needs, why, and the names that each
+//! distribution packages it under. Whether a thing is there is asked of the caller.
+
+use super::distribution::Family;
+use crate::ebpf::{Compiler, Found};
+
+/// A program that the tests start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tool {
+    pub(crate) program: &'static str,
+    pub(crate) why: &'static str,
+    debian: &'static str,
+    dnf: &'static str,
+    pacman: &'static str,
+    apk: &'static str,
+    zypper: &'static str,
+}
+
+impl Tool {
+    /// The package's name, where one package manager is known.
+    pub(crate) fn package(&self, family: Family) -> &'static str {
+        match family {
+            Family::Debian | Family::Apt => self.debian,
+            Family::Dnf => self.dnf,
+            Family::Pacman => self.pacman,
+            Family::Apk => self.apk,
+            Family::Zypper => self.zypper,
+            Family::Unknown => self.program,
+        }
+    }
+}
+
+/// What is not installed and is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// No compiler for eBPF: on Debian its packages are installed.
+    pub(crate) compiler: bool,
+    /// Debian's compiler is there, or is about to be, and rustup does not know it.
+    pub(crate) link: bool,
+    pub(crate) linker: bool,
+    /// A C compiler, with which Rust links programs of the host and bpf-linker compiles a shim.
+    pub(crate) cc: bool,
+    pub(crate) tools: Vec<Tool>,
+}
+
+impl Missing {
+    /// Compares what is there with what `compiler` and the tests need.
+    pub(crate) fn find(
+        found: &Found,
+        compiler: Option<&Compiler>,
+        tests: bool,
+        has_program: impl Fn(&str) -> bool,
+    ) -> Self {
+        let debian = compiler == Some(&Compiler::Debian);
+        let tools = TOOLS.iter().filter(|tool| tests && !has_program(tool.program));
+        Self {
+            compiler: compiler.is_none() || (debian && !found.debian_compiler),
+            link: debian && !found.debian_linked,
+            linker: !found.linker,
+            cc: !has_program("cc"),
+            tools: tools.copied().collect(),
+        }
+    }
+
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Names for a message.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let parts = [
+            (self.compiler, "a compiler for eBPF"),
+            (self.link, "the rustup toolchain bpf-debian"),
+            (self.linker, "bpf-linker"),
+            (self.cc, "cc"),
+        ];
+        let names = parts.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name);
+        names.chain(self.tools.iter().map(|tool| tool.program)).collect()
+    }
+}
+
+/// In the order in which set-up names them.
+const TOOLS: &[Tool] = &[
+    same("curl", "an HTTP client that live tests watch", "curl"),
+    Tool {
+        program: "nginx",
+        why: "the HTTP server that live tests watch",
+        debian: "nginx-light",
+        ..same("nginx", "", "nginx")
+    },
+    same("wrk", "the load generator whose own count ours must equal", "wrk"),
+    Tool {
+        program: "redis-server",
+        why: "traffic that is no HTTP and must stay unseen",
+        debian: "redis-server",
+        ..same("redis-server", "", "redis")
+    },
+    Tool {
+        program: "nc",
+        why: "sends bytes as they are written: pipelining, broken requests",
+        debian: "netcat-openbsd",
+        dnf: "netcat",
+        pacman: "openbsd-netcat",
+        apk: "netcat-openbsd",
+        zypper: "netcat-openbsd",
+    },
+    same("tcpdump", "records what live capture saw, to read it again offline", "tcpdump"),
+    Tool {
+        program: "tshark",
+        why: "a second opinion on captures",
+        dnf: "wireshark-cli",
+        pacman: "wireshark-cli",
+        zypper: "wireshark",
+        ..same("tshark", "", "tshark")
+    },
+    Tool {
+        program: "ip",
+        why: "makes the network namespaces that live tests run in",
+        dnf: "iproute",
+        ..same("ip", "", "iproute2")
+    },
+    same("ethtool", "turns segmentation offload on and off", "ethtool"),
+    Tool {
+        program: "bpftool",
+        why: "shows what is attached, as a stranger sees it",
+        pacman: "bpf",
+        ..same("bpftool", "", "bpftool")
+    },
+    same("openssl", "TLS traffic that must stay unseen", "openssl"),
+    Tool {
+        program: "python3",
+        why: "small servers that misbehave, and the corpus's scorer",
+        pacman: "python",
+        ..same("python3", "", "python3")
+    },
+];
+
+/// A tool whose package has the same name everywhere.
+const fn same(program: &'static str, why: &'static str, package: &'static str) -> Tool {
+    Tool {
+        program,
+        why,
+        debian: package,
+        dnf: package,
+        pacman: package,
+        apk: package,
+        zypper: package,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete() -> Found {
+        Found {
+            rustup: true,
+            debian_compiler: true,
+            debian_linked: true,
+            linker: true,
+            ..Found::default()
+        }
+    }
+
+    #[test]
+    fn nothing_is_missing_on_a_complete_machine() {
+        let missing = Missing::find(&complete(), Some(&Compiler::Debian), true, |_| true);
+        assert!(missing.is_nothing());
+        assert!(missing.names().is_empty());
+    }
+
+    #[test]
+    fn an_empty_debian_misses_compiler_link_and_linker() {
+        let found = Found { rustup: true, ..Found::default() };
+        let missing = Missing::find(&found, Some(&Compiler::Debian), false, |_| true);
+        assert_eq!(missing, Missing { compiler: true, link: true, linker: true, ..nothing() });
+    }
+
+    #[test]
+    fn nightly_needs_no_package_of_debians_compiler() {
+        let found = Found { nightly_with_source: true, linker: true, ..Found::default() };
+        assert!(Missing::find(&found, Some(&Compiler::Nightly), false, |_| true).is_nothing());
+    }
+
+    #[test]
+    fn no_compiler_at_all_is_missing() {
+        let missing = Missing::find(&complete(), None, false, |_| true);
+        assert_eq!(missing, Missing { compiler: true, ..nothing() });
+    }
+
+    #[test]
+    fn tools_are_asked_for_only_with_the_tests() {
+        let without = |program: &str| program != "nginx";
+        let debian = Some(&Compiler::Debian);
+        assert!(Missing::find(&complete(), debian, false, without).is_nothing());
+        let missing = Missing::find(&complete(), debian, true, without);
+        assert_eq!(missing.names(), ["nginx"]);
+        assert_eq!(missing.tools[0].package(Family::Debian), "nginx-light");
+        assert_eq!(missing.tools[0].package(Family::Dnf), "nginx");
+    }
+
+    #[test]
+    fn every_tool_says_why() {
+        for tool in TOOLS {
+            assert!(!tool.why.is_empty(), "{}", tool.program);
+            assert!(!tool.debian.is_empty(), "{}", tool.program);
+        }
+    }
+
+    fn nothing() -> Missing {
+        Missing::default()
+    }
+}
