@@ -10,7 +10,8 @@
 //!
 //! While both halves are in sync the oldest request is taken if it passes. After messages were lost
 //! the one request that passes is taken (`resynced`); with none or several the response stays alone
-//! and so do the requests. Never a guess.
+//! and so do the requests. A request whose response was due where a gap began was answered in the
+//! gap. Never a guess.
 //!
 //! Knows messages, not bytes.
 
@@ -36,6 +37,8 @@ struct Pending {
     exchange: Exchange,
     /// Behind a gap that may have held whole messages.
     unsure: bool,
+    /// Its response began in a gap: no response behind it is the answer.
+    answer_lost: bool,
 }
 
 /// Interim responses kept of one exchange.
@@ -105,7 +108,7 @@ impl Pairer {
         let mut exchange = Exchange::new(self.take_index());
         exchange.request = Some(message);
         let unsure = std::mem::take(&mut self.requests_lost);
-        self.pending.push_back(Pending { exchange, unsure });
+        self.pending.push_back(Pending { exchange, unsure, answer_lost: false });
         self.asking = true;
     }
 
@@ -129,7 +132,7 @@ impl Pairer {
         self.answering = false;
         let passes = |p: &Pending| {
             let Some(request) = p.exchange.request.as_ref() else { return false };
-            p.exchange.response.is_none() && may_answer(first, &request.first)
+            p.exchange.response.is_none() && !p.answer_lost && may_answer(first, &request.first)
         };
         let in_sync = !self.responses_lost && self.pending.front().is_some_and(|p| !p.unsure);
         let found = if in_sync {
@@ -161,7 +164,8 @@ impl Pairer {
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {
-            if front.exchange.request.as_ref().is_some_and(|r| !r.complete) {
+            let open = front.exchange.request.as_ref().is_some_and(|r| !r.complete);
+            if open && !is_interim(&message) {
                 message.anomalies.insert(Anomaly::EarlyResponse);
             }
             front.exchange.response = Some(message);
@@ -206,14 +210,10 @@ impl Pairer {
 
     /// The response that is being read ended.
     pub fn handle_response_end(&mut self, out: &mut Vec<Exchange>) {
-        let interim = |m: &Message| {
-            let status = m.head.as_ref().and_then(crate::message::Head::status);
-            status.is_some_and(|s| (100..200).contains(&s) && s != 101)
-        };
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {
-            if front.exchange.response.as_ref().is_some_and(interim) {
+            if front.exchange.response.as_ref().is_some_and(is_interim) {
                 // RFC 9110 §15.2: the final response is still to come.
                 if let Some(message) = front.exchange.response.take()
                     && front.exchange.interim.len() < MAX_INTERIM
@@ -229,7 +229,7 @@ impl Pairer {
                 out.extend(front.map(|p| incomplete(p.exchange, Failure::TruncatedResponse)));
                 return;
             }
-        } else if self.orphan.as_ref().and_then(|o| o.response.as_ref()).is_some_and(interim) {
+        } else if self.orphan.as_ref().and_then(|o| o.response.as_ref()).is_some_and(is_interim) {
             // Not an exchange of its own: an interim response without its request tells nothing.
             self.orphan = None;
             return;
@@ -262,6 +262,17 @@ impl Pairer {
     /// Responses may be missing from here on.
     pub fn handle_responses_lost(&mut self) {
         self.responses_lost = true;
+    }
+
+    /// Bytes are missing where a response was due: it began in the gap. What began there can have
+    /// been an interim response only where the client asked for one (RFC 9110 §10.1.1).
+    pub fn handle_response_start_lost(&mut self) {
+        self.responses_lost = true;
+        if let Some(front) = self.pending.iter_mut().find(|p| !p.answer_lost)
+            && let Some(head) = front.exchange.request.as_ref().and_then(|m| m.head.as_ref())
+        {
+            front.answer_lost = head.value("expect").is_none();
+        }
     }
 
     /// Bytes came that are no request.
@@ -297,6 +308,12 @@ impl Pairer {
     pub fn oldest(&self) -> Option<Timestamp> {
         Some(self.pending.front()?.exchange.request.as_ref()?.first.time)
     }
+}
+
+/// RFC 9110 §15.2: a final response is still to come. 101 is final for HTTP.
+fn is_interim(message: &Message) -> bool {
+    let status = message.head.as_ref().and_then(crate::message::Head::status);
+    status.is_some_and(|s| (100..200).contains(&s) && s != 101)
 }
 
 /// What the framing of the response depends on.

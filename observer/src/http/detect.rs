@@ -89,9 +89,50 @@ fn is_method_like(method: &[u8]) -> bool {
     method.iter().all(|&b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'))
 }
 
+/// Methods that are believed where the bytes may begin in the middle of a word: RFC 9110, RFC 5789,
+/// and what WebDAV (RFC 4918, 3253, 3648, 3744, 5323) and caches send.
+const KNOWN_METHODS: &[&str] = &[
+    "ACL",
+    "CHECKIN",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "NOTIFY",
+    "OPTIONS",
+    "ORDERPATCH",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "QUERY",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+    "UPDATE",
+];
+
 /// Whether the bytes at the start of a segment begin like an HTTP message: which of the two, or
-/// neither. Decides who is the client where the handshake was not seen.
-pub fn first_bytes(bytes: &[u8]) -> Option<super::Role> {
+/// neither. Decides who is the client where the handshake was not seen. `midway` when the stream
+/// may have begun earlier: then a request needs a method that is known.
+pub fn first_bytes(bytes: &[u8], midway: bool) -> Option<super::Role> {
     if bytes.starts_with(b"HTTP/") {
         return Some(super::Role::Response);
     }
@@ -99,19 +140,21 @@ pub fn first_bytes(bytes: &[u8]) -> Option<super::Role> {
         Some(end) => bytes.get(..=end)?,
         None => bytes,
     };
-    let ended = line.ends_with(b"\n");
-    match request_line(line, ended) {
-        Verdict::Http | Verdict::Simple => Some(super::Role::Request),
-        Verdict::Undecided => {
-            let n = line.iter().take_while(|&&b| is_token_byte(b)).count();
-            let method = line.get(..n)?;
-            let target = line.get(n.saturating_add(1)..).unwrap_or_default();
-            let begun = n < line.len() && is_method_like(method) && method.len() >= 3;
-            let plausible = target.iter().all(|&b| b >= b' ' && b != 0x7f);
-            (begun && plausible).then_some(super::Role::Request)
-        }
-        Verdict::No => None,
+    let n = line.iter().take_while(|&&b| is_token_byte(b)).count();
+    let method = line.get(..n)?;
+    let known = KNOWN_METHODS.iter().any(|m| m.as_bytes() == method);
+    if !known && (midway || !is_method_like(method) || method.len() < 3) {
+        return None;
     }
+    let request = match request_line(line, line.ends_with(b"\n")) {
+        Verdict::Http | Verdict::Simple => true,
+        Verdict::Undecided => {
+            let target = line.get(n.saturating_add(1)..).unwrap_or_default();
+            n < line.len() && target.iter().all(|&b| b >= b' ' && b != 0x7f)
+        }
+        Verdict::No => false,
+    };
+    request.then_some(super::Role::Request)
 }
 
 #[cfg(test)]
@@ -152,11 +195,11 @@ mod tests {
 
     #[test]
     fn the_first_bytes_tell_the_roles() {
-        assert_eq!(first_bytes(b"HTTP/1.1 200 OK\r\n"), Some(Role::Response));
-        assert_eq!(first_bytes(b"POST /a HTTP/1.1\r\nHost"), Some(Role::Request));
-        assert_eq!(first_bytes(b"POST /a/very/long"), Some(Role::Request));
-        assert_eq!(first_bytes(b"SSH-2.0-OpenSSH_9.2\r\n"), None);
-        assert_eq!(first_bytes(b"<html>"), None);
-        assert_eq!(first_bytes(b""), None);
+        assert_eq!(first_bytes(b"HTTP/1.1 200 OK\r\n", true), Some(Role::Response));
+        assert_eq!(first_bytes(b"POST /a HTTP/1.1\r\nHost", true), Some(Role::Request));
+        assert_eq!(first_bytes(b"POST /a/very/long", true), Some(Role::Request));
+        assert_eq!(first_bytes(b"SSH-2.0-OpenSSH_9.2\r\n", true), None);
+        assert_eq!(first_bytes(b"<html>", true), None);
+        assert_eq!(first_bytes(b"", true), None);
     }
 }

@@ -8,6 +8,7 @@ mod detect;
 mod framing;
 mod head;
 mod parser;
+mod resync;
 
 pub use self::detect::first_bytes;
 pub use self::framing::{Asked, BodyKind, body_kind};

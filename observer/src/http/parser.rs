@@ -10,6 +10,7 @@
 use super::body::{Chunked, Step};
 use super::detect::{self, MAX_START_LINE, Verdict};
 use super::framing::BodyKind;
+use super::resync::Resync;
 use super::{Role, head};
 use crate::message::{Anomalies, Anomaly, Head, Mark};
 
@@ -68,8 +69,8 @@ pub struct Ending {
     pub complete: bool,
     pub anomalies: Anomalies,
     pub trailers: Option<Head>,
-    /// Bytes of the head that were not captured.
-    pub head_gap: u64,
+    /// Bytes that are missing where the message was lost; some may belong to the next one.
+    pub missing: u64,
 }
 
 #[derive(Debug)]
@@ -126,6 +127,8 @@ pub struct Parser {
     last: Mark,
     /// Bytes of a head beyond the bound.
     overflow: bool,
+    /// Where the half is out of sync: what was seen of the next start line.
+    resync: Resync,
 }
 
 impl Parser {
@@ -138,7 +141,16 @@ impl Parser {
             acked: None,
         };
         let state = if in_sync { State::Idle } else { State::Lost };
-        Self { role, limits, state, buffer: Vec::new(), first: zero, last: zero, overflow: false }
+        Self {
+            role,
+            limits,
+            state,
+            buffer: Vec::new(),
+            first: zero,
+            last: zero,
+            overflow: false,
+            resync: Resync::default(),
+        }
     }
 
     /// Whether a head or body has begun and not ended.
@@ -213,9 +225,9 @@ impl Parser {
         complete: bool,
         anomalies: Anomalies,
         trailers: Option<Head>,
-        head_gap: u64,
+        missing: u64,
     ) -> Item<'static> {
-        Item::End(Ending { last: self.last, complete, anomalies, trailers, head_gap })
+        Item::End(Ending { last: self.last, complete, anomalies, trailers, missing })
     }
 
     fn next_of_bytes<'a>(&mut self, bytes: &'a [u8], input: &mut Input<'a>) -> Option<Item<'a>> {
@@ -289,7 +301,16 @@ impl Parser {
                         return Some(self.ending(false, anomalies, None, 0));
                     }
                 },
-                State::Lost => bytes = self.search(bytes, input),
+                State::Lost => {
+                    let Some(found) = self.resync.search(self.role, bytes, input.mark) else {
+                        self.advance(input, bytes.len());
+                        return None;
+                    };
+                    bytes = self.advance(input, found.used);
+                    self.first = found.first;
+                    self.buffer = found.line;
+                    self.state = State::Head { looked: 0 };
+                }
                 State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => {
                     return None;
                 }
@@ -468,7 +489,7 @@ impl Parser {
                 let anomalies = reader.anomalies;
                 self.state = State::Lost;
                 self.last = input.mark;
-                return Some(self.ending(false, anomalies, None, 0));
+                return Some(self.ending(false, anomalies, None, n));
             }
             State::Head { .. } => {
                 self.last = input.mark;
@@ -479,11 +500,11 @@ impl Parser {
                 self.state = State::Lost;
                 Some(Item::Lost)
             }
-            State::Lost
-            | State::Undecided
-            | State::BodyDone
-            | State::HeadCut { .. }
-            | State::Ended => None,
+            State::Lost => {
+                self.resync.handle_gap();
+                None
+            }
+            State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => None,
         };
         input.mark.offset = input.mark.offset.plus(used);
         input.what = Part::Gap(n.saturating_sub(used));
@@ -509,31 +530,6 @@ impl Parser {
                 item
             }
             _ => None,
-        }
-    }
-
-    /// Looks for a start line that is beyond doubt: at the start of a segment or of a line.
-    fn search<'a>(&mut self, bytes: &'a [u8], input: &mut Input<'a>) -> &'a [u8] {
-        let mut at = 0usize;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
-            let line = rest.get(..n).unwrap_or_default();
-            if self.may_restart(line) {
-                let rest = self.advance(input, at);
-                self.first = input.mark;
-                self.overflow = false;
-                self.state = State::StartLine;
-                return rest;
-            }
-            at = at.saturating_add(n);
-        }
-        self.advance(input, bytes.len())
-    }
-
-    fn may_restart(&self, line: &[u8]) -> bool {
-        match self.role {
-            Role::Request => detect::is_certain_request(line) && line.ends_with(b"\n"),
-            Role::Response => detect::is_certain_response(line) && line.ends_with(b"\n"),
         }
     }
 }

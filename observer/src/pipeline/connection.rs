@@ -27,6 +27,10 @@ pub(super) struct Connection {
     /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
     held: Option<Vec<(Mark, Vec<u8>)>>,
     taken_over: bool,
+    /// The half that is being read has come to its end.
+    closing: bool,
+    /// Bytes of each side came that looked like no message, before it was known who is who.
+    undecided: [bool; 2],
     /// Bytes of both halves behind a takeover.
     tunnel_bytes: [u64; 2],
     done: Vec<Exchange>,
@@ -43,6 +47,8 @@ impl Application for Connection {
             pairer: Pairer::new(super::MAX_PENDING),
             held: None,
             taken_over: false,
+            closing: false,
+            undecided: [false; 2],
             tunnel_bytes: [0; 2],
             done: Vec::new(),
         }
@@ -80,9 +86,15 @@ impl Connection {
         let client = match (self.client, delivery.what) {
             (Some(client), _) => client,
             (None, What::Bytes(bytes)) => {
-                let client = match http::first_bytes(bytes)? {
-                    Role::Request => delivery.side,
-                    Role::Response => delivery.side.opposite(),
+                let [low, high] = &mut self.undecided;
+                let undecided = if delivery.side == Side::Low { low } else { high };
+                let client = match http::first_bytes(bytes, *undecided) {
+                    Some(Role::Request) => delivery.side,
+                    Some(Role::Response) => delivery.side.opposite(),
+                    None => {
+                        *undecided = true;
+                        return None;
+                    }
                 };
                 self.client = Some(client);
                 client
@@ -104,7 +116,7 @@ impl Connection {
         }
         let in_sync = match delivery.what {
             What::Bytes(bytes) => {
-                !facts.half(delivery.side).midstream || http::first_bytes(bytes) == Some(role)
+                !facts.half(delivery.side).midstream || http::first_bytes(bytes, true) == Some(role)
             }
             What::Gap(_) | What::End(_) => !facts.half(delivery.side).midstream,
         };
@@ -121,6 +133,7 @@ impl Connection {
             What::Gap(n) => Part::Gap(n),
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
+        self.closing = matches!(delivery.what, What::End(_));
         self.read(role, Input { mark, what }, out);
         // A server that has closed answers nothing more; a client that has closed may still read.
         if role == Role::Response && delivery.what == What::End(Cause::Fin) {
@@ -206,8 +219,11 @@ impl Connection {
             Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
             Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n),
             Item::End(ending) => {
+                let at_close = self.closing && !ending.complete;
                 end_message(self.pairer.request_mut(), ending);
-                self.pairer.handle_request_end(&mut self.done);
+                if !at_close {
+                    self.pairer.handle_request_end(&mut self.done);
+                }
             }
             Item::NotHttp { .. } => {
                 self.pairer.handle_malformed_request();
@@ -228,14 +244,18 @@ impl Connection {
             Item::Body(bytes) => add_body(self.pairer.response_mut(), bytes, out.body_prefix()),
             Item::BodyGap(n) => add_gap(self.pairer.response_mut(), n),
             Item::End(ending) => {
-                if !ending.complete {
+                let complete = ending.complete;
+                end_message(self.pairer.response_mut(), ending);
+                // What the close cut short is told with the reason for the close.
+                if complete || !self.closing {
+                    self.pairer.handle_response_end(&mut self.done);
+                }
+                if !complete {
                     self.pairer.handle_responses_lost();
                 }
-                end_message(self.pairer.response_mut(), ending);
-                self.pairer.handle_response_end(&mut self.done);
             }
             Item::NotHttp { first } => self.handle_no_response(first, parser, out),
-            Item::Lost => self.pairer.handle_responses_lost(),
+            Item::Lost => self.pairer.handle_response_start_lost(),
             Item::Opaque(bytes) => self.count_tunnel(1, bytes.len() as u64),
             Item::OpaqueGap(n) => self.count_tunnel(1, n),
         }
@@ -365,7 +385,7 @@ fn end_message(message: Option<&mut Message>, ending: Ending) {
     message.complete = ending.complete;
     message.trailers = ending.trailers;
     message.anomalies = message.anomalies.union(ending.anomalies);
-    message.gap_bytes = message.gap_bytes.saturating_add(ending.head_gap);
+    message.gap_bytes = message.gap_bytes.saturating_add(ending.missing);
 }
 
 /// Whether an answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).

@@ -1,0 +1,3 @@
+//! Shared by the tests of the engine.
+
+pub(crate) mod conversation;

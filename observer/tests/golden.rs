@@ -1,0 +1,120 @@
+//! Golden conversations: one `.http` file in `tests/golden/` a case, run five ways.
+//!
+//! The file is a sentence, then blocks: `-- client` and `-- server` hold the bytes that side sends,
+//! each line ended by CRLF; a `\` at the end of a line takes its line end away, `\n` ends it with LF
+//! alone, `\r`, `\\` and `\xNN` stand for bytes. `-- client gap 10` is ten bytes that were sent and
+//! not captured, `-- server close` a FIN, `-- server reset` a RST. `-- midstream` as the first block
+//! leaves the handshake out. `-- expect` holds a line an event: `key=value` with the keys of
+//! [`ALIASES`]; what a line does not name must be as in a clean, complete exchange.
+//!
+//! Five ways: as written, byte by byte, split at every offset, shuffled with duplicates, and from an
+//! initial sequence number just below 2³². All must give the expected events.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::conversation::{Conversation, Way};
+
+/// Short names in `-- expect`, the key in the event, and the value where a line does not name it.
+const ALIASES: &[(&str, &str, Option<&str>)] = &[
+    ("method", "http.request.method", None),
+    ("target", "url.original", None),
+    ("host", "url.domain", None),
+    ("version", "network.protocol.version", None),
+    ("status", "http.response.status_code", None),
+    ("req", "http.request.body.size", None),
+    ("resp", "http.response.body.size", None),
+    ("reqsize", "http.request.size", None),
+    ("respsize", "http.response.size", None),
+    ("state", "obs.state", Some("complete")),
+    ("pairing", "obs.pairing", Some("exact")),
+    ("error", "error.type", Some("-")),
+    ("anomalies", "obs.anomalies", Some("-")),
+    ("takeover", "obs.takeover", Some("-")),
+    ("interim", "obs.http.interim", Some("-")),
+    ("reqgap", "obs.integrity.request_gap_bytes", Some("-")),
+    ("respgap", "obs.integrity.response_gap_bytes", Some("-")),
+    ("conflicts", "obs.integrity.overlap_conflicts", Some("-")),
+    ("trailer", "obs.http.response.trailer", None),
+    ("index", "obs.exchange.index", None),
+];
+
+fn main() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let filter = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("tests/golden is there")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "http"))
+        .filter(|path| filter.as_ref().is_none_or(|f| path.to_string_lossy().contains(f.as_str())))
+        .collect();
+    files.sort();
+    let mut failures = 0;
+    for path in &files {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let text = fs::read_to_string(path).expect("a case is UTF-8");
+        let (conversation, expected) = Conversation::parse(&text);
+        let runs = Way::ALL.iter().flat_map(|way| conversation.run(*way));
+        for (what, events) in runs {
+            if let Err(difference) = compare(&events, &expected) {
+                failures += 1;
+                println!("FAILED {name} ({what})\n{difference}");
+                break;
+            }
+        }
+    }
+    let passed = files.len().saturating_sub(failures);
+    println!(
+        "\ntest result: {}. {passed} passed; {failures} failed; 0 ignored",
+        if failures == 0 { "ok" } else { "FAILED" }
+    );
+    assert!(filter.is_some() || files.len() >= 20, "the golden folder lost its cases");
+    std::process::exit(i32::from(failures > 0));
+}
+
+/// Compares events with the `-- expect` lines.
+fn compare(events: &[serde_json::Value], expected: &[String]) -> Result<(), String> {
+    let shown = || events.iter().map(|e| format!("  {e}\n")).collect::<String>();
+    if events.len() != expected.len() {
+        return Err(format!("{} events, expected {}:\n{}", events.len(), expected.len(), shown()));
+    }
+    for (event, line) in events.iter().zip(expected) {
+        let named: Vec<(&str, &str)> =
+            line.split_whitespace().map(|word| word.split_once('=').expect("key=value")).collect();
+        for (key, _) in &named {
+            assert!(ALIASES.iter().any(|(alias, ..)| alias == key), "unknown key {key} in {line}");
+        }
+        for (alias, path, default) in ALIASES {
+            let want = named.iter().find(|(key, _)| key == alias).map(|(_, v)| *v).or(*default);
+            let Some(want) = want else { continue };
+            let got = show(path.split('.').try_fold(event, |value, key| value.get(key)));
+            if got != want {
+                return Err(format!(
+                    "{alias}: {got}, expected {want}\n  line: {line}\n{}",
+                    shown()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value as the `-- expect` lines write it: lists joined by commas, absent as `-`.
+fn show(value: Option<&serde_json::Value>) -> String {
+    use serde_json::Value;
+    match value {
+        None => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| show(Some(item.get("status_code").unwrap_or(item))))
+            .collect::<Vec<_>>()
+            .join(","),
+        Some(Value::Object(map)) => {
+            map.iter().map(|(k, v)| format!("{k}:{}", show(Some(v)))).collect::<Vec<_>>().join(",")
+        }
+        Some(other) => other.to_string(),
+    }
+}
