@@ -10,11 +10,14 @@
 //! The modules below stand in the order in which a byte passes through them.
 
 // The engine.
-pub mod decode;
-pub mod event;
-pub mod exchange;
-pub mod http;
-pub mod message;
-pub mod pipeline;
 pub mod segment;
+pub mod message;
+pub mod decode;
 pub mod tcp;
+pub mod http;
+pub mod exchange;
+pub mod pipeline;
+pub mod event;
+
+// The edges.
+pub mod capture;

@@ -1,0 +1,52 @@
+//! What can go wrong with a capture file, in words a user can act on.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why a capture file could not be read, or not to its end. All packets that came before the
+/// error have been handed out.
+#[derive(Debug, Error)]
+pub enum FileError {
+    #[error("cannot open {name}: check the path and its permissions")]
+    Open { name: String, source: io::Error },
+
+    #[error("{name} is a directory: name the capture files in it, for example {name}/*.pcap")]
+    Directory { name: String },
+
+    #[error("{name} is empty: not even the header of a capture was written to it")]
+    Empty { name: String },
+
+    #[error(
+        "{name} is compressed with {format}: unpack it first, for example with \
+             `{tool} {name} | observer read -`"
+    )]
+    Compressed { name: String, format: &'static str, tool: &'static str },
+
+    #[error(
+        "{name} is a {format} capture, which is not read here: convert it first, for \
+             example with `editcap -F pcapng {name} converted.pcapng`"
+    )]
+    OtherFormat { name: String, format: &'static str },
+
+    #[error(
+        "{name} is neither pcap nor pcapng (it starts with {start}): write captures with \
+             `tcpdump -w` or dumpcap"
+    )]
+    Foreign { name: String, start: String },
+
+    #[error("cannot read {name} after byte {offset}: what came before it was read")]
+    Read { name: String, offset: u64, source: io::Error },
+
+    #[error(
+        "{name} breaks off at byte {offset}, inside {inside}: the {packets} packets before \
+             it were read; the capture was cut short or is still being written"
+    )]
+    Truncated { name: String, offset: u64, packets: u64, inside: &'static str },
+
+    #[error(
+        "{name} is corrupt at byte {offset}, after {packets} packets: {what}; what came \
+             before it was read, `tshark -r` or `pcapfix` may salvage the rest"
+    )]
+    Corrupt { name: String, offset: u64, packets: u64, what: String },
+}

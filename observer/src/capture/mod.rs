@@ -1,0 +1,3 @@
+//! Where segments come from. Everything in this folder does I/O and knows nothing of HTTP.
+
+pub mod file;
