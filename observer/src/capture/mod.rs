@@ -1,0 +1,2 @@
+//! TEMPORARY stand-in of branch `s`; branches `p` and `k` own this module.
+pub mod file;
