@@ -18,3 +18,7 @@ pub mod message;
 pub mod pipeline;
 pub mod segment;
 pub mod tcp;
+
+// The edges.
+pub mod capture;
+pub mod cli;

@@ -13,6 +13,14 @@ pub use self::redact::Redactor;
 /// The version in `obs.schema`: within a version keys are only added.
 pub const SCHEMA: u32 = 1;
 
+pub mod stats;
+
+/// Version of the shape of all events, in `obs.schema`. Within one version keys are only added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// JSON Schema of all events, as `observer schema` prints it.
+pub const SCHEMA: &str = include_str!("../../../docs/events.schema.json");
+
 /// One thing to tell; one line of NDJSON.
 #[derive(Clone, Debug)]
 pub enum Event {
