@@ -22,3 +22,7 @@ pub mod tcp;
 // The edges.
 pub mod capture;
 pub mod cli;
+pub mod config;
+#[cfg(feature = "live")]
+pub mod daemon;
+pub mod sink;

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
-use ipnet::IpNet;
+
+use crate::config::Network;
 
 /// Watches HTTP on this host from outside the programs that speak it.
 ///
@@ -76,8 +77,8 @@ pub(crate) struct ReadArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) ports: Vec<u16>,
     /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
-    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
-    pub(crate) hosts: Vec<IpNet>,
+    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) hosts: Vec<Network>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
     /// Say on standard error what each file held
@@ -126,8 +127,8 @@ pub(crate) struct CaptureArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) ports: Vec<u16>,
     /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
-    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',', value_parser = network)]
-    pub(crate) hosts: Vec<IpNet>,
+    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) hosts: Vec<Network>,
     /// How to see traffic: classifiers on each interface, or one packet socket [default: auto]
     #[arg(long, value_name = "BACKEND")]
     pub(crate) backend: Option<BackendArg>,
@@ -174,14 +175,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: write 10s, 2m or 1h30m");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(parsed).ok().filter(|parsed| !parsed.is_zero()).ok_or_else(wrong)
-}
-
-/// A network, or an address as the network that holds it alone.
-fn network(text: &str) -> Result<IpNet, String> {
-    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-    text.parse().or_else(|_| address()).map_err(|_| {
-        format!("`{text}` is no address and no network: write 10.0.0.0/8, 192.0.2.7 or fe80::/10")
-    })
 }
 
 #[cfg(feature = "live")]

@@ -6,6 +6,14 @@ mod filter;
 mod output;
 mod pretty;
 mod read;
+#[cfg(feature = "live")]
+mod run;
+#[cfg(feature = "live")]
+mod signals;
+#[cfg(feature = "live")]
+mod summary;
+#[cfg(feature = "live")]
+mod tail;
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -24,6 +32,10 @@ use self::pretty::{Look, Printer};
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match &cli.command {
+        #[cfg(feature = "live")]
+        Command::Tail(args) => tail::run(args, cli.color),
+        #[cfg(feature = "live")]
+        Command::Run(args) => run::run(args),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
     };
@@ -45,6 +57,7 @@ pub fn main() -> ExitCode {
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The configuration or the combination of options cannot be meant.
+    #[cfg_attr(not(feature = "live"), expect(dead_code, reason = "only the daemon is configured"))]
     Config(anyhow::Error),
     Run(anyhow::Error),
     /// Something failed at run time, and every message has been given already.

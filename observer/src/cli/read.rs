@@ -19,8 +19,11 @@ type Out = Output<std::fs::File>;
 
 /// Reads every file even when one of them is bad, then fails if one was.
 pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
-    let filter =
-        Filter { ports: args.ports.clone(), hosts: args.hosts.clone(), interfaces: Vec::new() };
+    let filter = Filter {
+        ports: args.ports.clone(),
+        hosts: args.hosts.iter().map(|network| network.0).collect(),
+        interfaces: Vec::new(),
+    };
     let out = stdout().context("cannot use standard output")?;
     let mut out = Output::new(out, shape(&args.show, color), filter, args.show.count);
     let mut failed = 0;
@@ -34,6 +37,9 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
                 failed += 1;
             }
         }
+    }
+    if args.verbose {
+        complain(format_args!("{} exchanges shown", out.n_shown()));
     }
     if failed > 0 { Err(Failure::Said) } else { Ok(()) }
 }

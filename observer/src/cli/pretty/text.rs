@@ -58,7 +58,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// A duration with three digits that matter: `930µs`, `1.21ms`, `12.3s`, `2m05s`, `1h03m`.
-pub(super) fn duration(ns: u64) -> String {
+pub(crate) fn duration(ns: u64) -> String {
     const SECOND: u64 = 1_000_000_000;
     let seconds = ns / SECOND;
     if seconds >= 3600 {
