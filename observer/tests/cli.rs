@@ -38,7 +38,7 @@ fn help_and_version_are_good_exits() {
 fn the_schema_is_printed() {
     let output = observer(&["schema"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(output.stdout, observer::event::SCHEMA.as_bytes());
+    assert_eq!(output.stdout, observer::event::JSON_SCHEMA.as_bytes());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 fn schema() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(observer::event::SCHEMA).unwrap();
+    let schema: Value = serde_json::from_str(observer::event::JSON_SCHEMA).unwrap();
     jsonschema::draft202012::meta::validate(&schema).unwrap();
     jsonschema::validator_for(&schema).unwrap()
 }
@@ -88,4 +88,80 @@ fn statistics_are_valid() {
         snapshot.write_json(observer::segment::Timestamp(1), &mut line);
         schema().validate(&serde_json::from_slice(&line).unwrap()).unwrap();
     }
+}
+
+/// What the engine makes of bytes sent by turns, the client first.
+fn engine_lines(turns: &[&str], finish: bool) -> Vec<Value> {
+    use observer::pipeline::{Config, Pipeline};
+    use observer::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
+    let ends = [Endpoint::v4([127, 0, 0, 1], 51234), Endpoint::v4([127, 0, 0, 1], 8080)];
+    let mut engine = Pipeline::new(Config { headers: true, body_prefix: 5, ..Config::default() });
+    engine.name_interface(1, "lo");
+    let mut next = [1000, 9000];
+    for (i, turn) in turns.iter().enumerate() {
+        let (from, to) = (i % 2, (i + 1) % 2);
+        engine.handle_segment(&Segment {
+            time: Timestamp(1_795_266_202_118_000_123 + i as u64 * 1_000_000),
+            source: ends[from],
+            destination: ends[to],
+            seq: SeqNumber(next[from]),
+            ack: SeqNumber(next[to]),
+            flags: TcpFlags::ACK.union(TcpFlags::PSH).union(TcpFlags::DTH),
+            window: 1000,
+            payload_len: turn.len() as u32,
+            payload: turn.as_bytes(),
+            origin: Origin { ifindex: 1, ..Origin::default() },
+        });
+        next[from] += turn.len() as u32;
+    }
+    if finish {
+        engine.finish(Timestamp(1_795_266_203_000_000_000));
+    }
+    let mut events = Vec::new();
+    while let Some(event) = engine.poll_event() {
+        let mut line = Vec::new();
+        event.write_json(&mut line);
+        assert!(!line.contains(&b'\n'));
+        events.push(serde_json::from_slice(&line).unwrap());
+    }
+    events
+}
+
+#[track_caller]
+fn valid(turns: &[&str], n_events: usize) {
+    let events = engine_lines(turns, true);
+    assert_eq!(events.len(), n_events, "{events:?}");
+    for event in events {
+        if let Err(err) = schema().validate(&event) {
+            panic!("{err} at {}: {event}", err.instance_path());
+        }
+    }
+}
+
+#[test]
+fn what_the_engine_writes_is_valid() {
+    let get =
+        "GET /a?token=x HTTP/1.1\r\nHost: localhost:8080\r\nCookie: a=b\r\nX: 1\r\nX: 2\r\n\r\n";
+    let ok = "HTTP/1.1 200 Fine\r\nContent-Length: 11\r\n\r\nhello world";
+    valid(&[get, ok, get, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"], 2);
+    valid(&[get], 1);
+    valid(&[get, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"], 1);
+    valid(&["GET / HTTP/1.1\nHost : x\n\n", ok], 1);
+    valid(&["BREW / HTTP/1.1\r\nHost: x\r\n\r\n", ok], 1);
+    valid(
+        &[
+            "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "5\r\nhello\r\n0\r\nDigest: x\r\n\r\n",
+            ok,
+        ],
+        1,
+    );
+    valid(
+        &[
+            "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ],
+        1,
+    );
 }

@@ -76,7 +76,7 @@ pub(crate) fn complain(message: fmt::Arguments<'_>) {
 }
 
 fn schema() -> Result<(), Failure> {
-    match io::stdout().lock().write_all(crate::event::SCHEMA.as_bytes()) {
+    match io::stdout().lock().write_all(crate::event::JSON_SCHEMA.as_bytes()) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
             Err(err).context("cannot write to standard output")?
         }
@@ -110,5 +110,9 @@ fn shape(show: &ShowArgs, color: ColorChoice) -> Shape {
 
 /// What the engine is asked to report.
 fn engine_config(show: &ShowArgs) -> crate::pipeline::Config {
-    crate::pipeline::Config { headers: show.headers, body_prefix: show.body as usize }
+    crate::pipeline::Config {
+        headers: show.headers,
+        body_prefix: show.body as usize,
+        ..crate::pipeline::Config::default()
+    }
 }

@@ -59,9 +59,6 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
         match reader.next_segment() {
             Ok(Some(segment)) => {
                 last = last.max(segment.time);
-                if engine.poll_timeout().is_some_and(|due| due <= segment.time) {
-                    engine.handle_timeout(segment.time);
-                }
                 engine.handle_segment(&segment);
             }
             Ok(None) => break None,
@@ -81,7 +78,7 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
             "{}: {} exchanges in {} segments",
             path.display(),
             stats.exchanges,
-            stats.segments
+            stats.table.segments
         ));
     }
     match broke {

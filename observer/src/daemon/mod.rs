@@ -59,6 +59,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let engine = pipeline::Config {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
+                ..pipeline::Config::default()
             };
             let worker = Worker::new(capture.insert(source), engine);
             serve(worker, &mut sinks, config.stats.interval, orders)

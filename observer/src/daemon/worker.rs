@@ -3,13 +3,15 @@
 //! It decides when lines are worth a write: when there are many, when the oldest has waited
 //! [`MAX_DELAY`], or when nothing more is coming right now. It does not know where they go.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{monotonic, now};
 use crate::event::stats::{Ledger, SinkStats, Snapshot};
-use crate::pipeline::{Config, Pipeline};
+use crate::pipeline::{Config, Pipeline, Stats};
 use crate::segment::{Segment, Timestamp};
 use crate::sink::Batch;
+use crate::tcp::TableStats;
 
 /// Where segments come from: a live capture, or a script in a test.
 pub trait Source {
@@ -115,12 +117,11 @@ impl<S: Source> Worker<S> {
 
     /// All numbers as they are now.
     pub fn snapshot(&self, sinks: Vec<SinkStats>) -> Snapshot {
-        let stats = self.engine.stats();
         let uptime = (monotonic() - self.start).as_nanos();
         Snapshot {
             uptime_ns: u64::try_from(uptime).ok(),
             capture: self.source.ledger().ok(),
-            engine: Some([("segments", stats.segments), ("exchanges", stats.exchanges)].into()),
+            engine: Some(counters(self.engine.stats())),
             sinks,
             tail: None,
         }
@@ -137,6 +138,36 @@ impl<S: Source> Worker<S> {
             .map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(now())));
         due.clamp(Duration::from_millis(1), TICK)
     }
+}
+
+/// The engine's counters by name. Each is taken out of its struct by name, so that the compiler
+/// asks for those that are added.
+fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
+    let Stats { table, exchanges, resynced, orphan_requests, orphan_responses } = stats;
+    let TableStats {
+        segments,
+        flows,
+        flows_opened,
+        flows_evicted,
+        flows_timed_out,
+        buffered_bytes,
+        ignored,
+        budget_exceeded,
+    } = table;
+    BTreeMap::from([
+        ("segments", segments),
+        ("segments_ignored", ignored),
+        ("flows", flows),
+        ("flows_opened", flows_opened),
+        ("flows_evicted", flows_evicted),
+        ("flows_timed_out", flows_timed_out),
+        ("buffered_bytes", buffered_bytes),
+        ("budget_exceeded", budget_exceeded),
+        ("exchanges", exchanges),
+        ("resynced", resynced),
+        ("orphan_requests", orphan_requests),
+        ("orphan_responses", orphan_responses),
+    ])
 }
 
 fn drain(engine: &mut Pipeline, batch: &mut Batch) {

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::SCHEMA_VERSION;
+use super::SCHEMA;
+use super::text::Time;
 use crate::segment::Timestamp;
 
 /// The kernel's account of the segments at its hooks, by what became of each.
@@ -82,18 +83,17 @@ impl Snapshot {
     /// Appends the event as one JSON object, without a line end.
     pub fn write_json(&self, time: Timestamp, out: &mut Vec<u8>) {
         let event = Envelope {
-            timestamp: rfc3339(time),
+            timestamp: Time(time),
             event: Name { name: "observer.stats" },
-            obs: Obs { schema: SCHEMA_VERSION, stats: self },
+            obs: Obs { schema: SCHEMA, stats: self },
         };
-        // Maps with string keys, numbers and strings into a Vec: there is nothing that can fail.
-        let _ = serde_json::to_writer(out, &event);
+        super::write(&event, out);
     }
 }
 
 #[derive(Serialize)]
 struct Envelope<'a> {
-    timestamp: String,
+    timestamp: Time,
     event: Name,
     obs: Obs<'a>,
 }
@@ -107,12 +107,6 @@ struct Name {
 struct Obs<'a> {
     schema: u32,
     stats: &'a Snapshot,
-}
-
-/// RFC 3339 with nanoseconds, UTC. A u64 of nanoseconds ends in the year 2554, well within jiff.
-fn rfc3339(time: Timestamp) -> String {
-    let time = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-    format!("{time:.9}")
 }
 
 #[cfg(test)]

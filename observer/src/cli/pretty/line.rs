@@ -185,6 +185,9 @@ fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
     let anomalies = event.pointer("/obs/anomalies").and_then(Value::as_array);
     let anomalies = anomalies.into_iter().flatten().filter_map(Value::as_str);
     parts.extend(anomalies.map(|name| name.replace('_', " ")));
+    if let Some(takeover) = text_at(event, "/obs/takeover") {
+        parts.push(format!("{takeover}: no longer HTTP"));
+    }
     (!parts.is_empty()).then(|| (harmless(&parts.join(", ")), style))
 }
 

@@ -8,10 +8,12 @@ const COMPLETE: &str = r#"{"timestamp":"2026-11-21T13:03:22.118000123Z",
     "url":{"scheme":"http","domain":"localhost","port":8080,"path":"/index.html","query":"a=1"},
     "http":{"request":{"method":"GET","size":80,"body":{"size":0},
         "header":{"accept":["*/*"],"host":["localhost:8080"]}},
-      "response":{"status_code":200,"size":850,"body":{"size":612,"content":"one\ntwo\u001b[2J\n"},
+      "response":{"status_code":200,"size":850,"body":{"size":612},
         "header":{"x":["1","2"]}}},
     "obs":{"schema":1,"state":"complete","pairing":"exact",
-      "timing":{"total_ns":1214000,"ttfb_ns":930000}}}"#;
+      "timing":{"total_ns":1214000,"ttfb_ns":930000},
+      "http":{"interim":[{"status_code":100}],
+        "response":{"body":{"text":"one\ntwo\u001b[2J\n","truncated":true}}}}}"#;
 
 fn look() -> Look {
     Look { colour: false, width: None, zone: TimeZone::UTC, headers: false, body: false }
@@ -176,8 +178,8 @@ fn headers_and_bodies_follow_indented() {
     let (_, details) = text.split_once('\n').unwrap();
     assert_eq!(
         details,
-        "    > accept: */*\n    > host: localhost:8080\n    < x: 1\n    < x: 2\n    \
-         < | one\n    < | two\\x1b[2J\n"
+        "    > accept: */*\n    > host: localhost:8080\n    < 100 (interim)\n    \
+         < x: 1\n    < x: 2\n    < | one\n    < | two\\x1b[2J\n    < | … of 612B\n"
     );
 }
 

@@ -85,6 +85,10 @@ impl Tails {
         }
     }
 
+    pub fn has_clients(&self) -> bool {
+        !self.clients.is_empty()
+    }
+
     /// Gives every client its last statistics and lets it go.
     pub fn dismiss(&mut self, now: Timestamp, snapshot: &Snapshot) {
         for client in self.clients.drain(..) {
