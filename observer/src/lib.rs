@@ -21,3 +21,8 @@ pub mod event;
 
 // The edges.
 pub mod capture;
+pub mod config;
+pub mod sink;
+#[cfg(feature = "live")]
+pub mod daemon;
+pub mod cli;

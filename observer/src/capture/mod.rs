@@ -1,3 +1,5 @@
 //! Where segments come from. Everything in this folder does I/O and knows nothing of HTTP.
 
 pub mod file;
+#[cfg(feature = "live")]
+pub mod live;

@@ -5,6 +5,7 @@
 
 mod exchange;
 mod redact;
+pub mod stats;
 mod text;
 
 pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity};
@@ -12,6 +13,9 @@ pub use self::redact::Redactor;
 
 /// The version in `obs.schema`: within a version keys are only added.
 pub const SCHEMA: u32 = 1;
+
+/// JSON Schema of all events, as `observer schema` prints it.
+pub const JSON_SCHEMA: &str = include_str!("../../../docs/events.schema.json");
 
 /// One thing to tell; one line of NDJSON.
 #[derive(Clone, Debug)]

@@ -1,0 +1,214 @@
+//! What can be typed: the one place that knows clap.
+
+use std::path::PathBuf;
+#[cfg(feature = "live")]
+use std::time::Duration;
+
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+
+use crate::config::Network;
+
+/// Watches HTTP on this host from outside the programs that speak it.
+///
+/// Nothing needs to be restarted or configured: eBPF programs copy what crosses the network
+/// interfaces, observer puts the exchanges together.
+#[derive(Debug, Parser)]
+#[command(name = "observer", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Colour the output; `auto` means on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, display_order = 900, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub(crate) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show HTTP as it happens, one line an exchange
+    ///
+    /// Attaches to the daemon when one runs (`observer run`); otherwise captures in this process,
+    /// which needs root. Ctrl-C ends it and says on standard error what was seen and what was lost.
+    #[cfg(feature = "live")]
+    Tail(TailArgs),
+    /// Show the HTTP in capture files (pcap, pcapng); needs no privileges
+    ///
+    /// Each file is read on its own, in the order given. To read the parts of one long capture as a
+    /// whole, join them first: `mergecap -F pcap -w - part* | observer read -`.
+    Read(ReadArgs),
+    /// Run the daemon: events to standard output or a file, and a socket for `observer tail`
+    ///
+    /// Writes one JSON object a line and serves `observer tail`. Options override the configuration
+    /// file. SIGTERM or Ctrl-C ends it: what is half done is reported as it stands, everything is
+    /// written, and a summary with the losses goes to standard error.
+    #[cfg(feature = "live")]
+    Run(Box<RunArgs>),
+    /// Print the JSON Schema of the events
+    Schema,
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+#[command(after_help = TAIL_EXAMPLES)]
+pub(crate) struct TailArgs {
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Stop after this time: 10s, 2m, 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Socket of the daemon to attach to [default: /run/observer/observer.sock, if it is there]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Capture in this process even when a daemon runs
+    #[arg(long, conflicts_with = "socket")]
+    pub(crate) no_daemon: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = READ_EXAMPLES)]
+pub(crate) struct ReadArgs {
+    /// Files to read; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only flows with this TCP port at either end; may be repeated or a list: 80,8080
+    #[arg(short, long = "port", value_name = "PORT", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
+    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) hosts: Vec<Network>,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+    /// Say on standard error what each file held
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// Configuration file (TOML); docs/observer.example.toml explains every key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    /// Report all header fields, secrets masked, not only the promoted ones
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// Report the first N bytes of each body
+    #[arg(long, value_name = "N")]
+    pub(crate) body: Option<u32>,
+    /// File to append the events to; `-` is standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Socket for `observer tail`
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Serve no socket
+    #[arg(long, conflicts_with = "socket")]
+    pub(crate) no_socket: bool,
+    /// Stop after this time: 10s, 2m, 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+/// What to capture. Absent means: not said, so that a configuration file can say it.
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub(crate) struct CaptureArgs {
+    /// Interface to watch; may be repeated or a list: eth0,lo [default: any]
+    #[arg(short, long = "interface", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) interfaces: Vec<String>,
+    /// Only flows with this TCP port at either end; may be repeated or a list: 80,8080
+    #[arg(short, long = "port", value_name = "PORT", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
+    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) hosts: Vec<Network>,
+    /// How to see traffic: classifiers on each interface, or one packet socket [default: auto]
+    #[arg(long, value_name = "BACKEND")]
+    pub(crate) backend: Option<BackendArg>,
+}
+
+#[cfg(feature = "live")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendArg {
+    /// tc where it can be had, otherwise the packet socket
+    Auto,
+    /// tc classifiers: TCX since Linux 6.6, clsact before
+    Tc,
+    /// A filter on one AF_PACKET socket
+    Socket,
+}
+
+/// How to show events.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// A line for people, or one JSON object a line
+    #[arg(short, long, value_name = "FORMAT", default_value = "pretty")]
+    pub(crate) format: Format,
+    /// Report all header fields, secrets masked, not only the promoted ones
+    #[arg(long)]
+    pub(crate) headers: bool,
+    /// Report the first N bytes of each body
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) body: u32,
+    /// Stop after this many exchanges
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Pretty,
+    Ndjson,
+}
+
+/// `10s`, `2m`, `1h 30m`: what jiff reads as a duration, if it is longer than nothing.
+#[cfg(feature = "live")]
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write 10s, 2m or 1h30m");
+    let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).ok().filter(|parsed| !parsed.is_zero()).ok_or_else(wrong)
+}
+
+#[cfg(feature = "live")]
+const EXAMPLES: &str = "\
+Examples:
+  sudo observer tail                       all HTTP on this host, live
+  sudo observer tail -p 8080 --headers     one port, with header fields
+  observer read capture.pcap -f ndjson     a capture file, as JSON lines
+  sudo observer run -o /var/log/http.json  the daemon";
+#[cfg(not(feature = "live"))]
+const EXAMPLES: &str = "\
+Examples:
+  observer read capture.pcap               one line an exchange
+  observer read capture.pcap -f ndjson     as JSON lines
+
+This build reads files only: it was made without the feature `live`.";
+#[cfg(feature = "live")]
+const TAIL_EXAMPLES: &str = "\
+Each line: time, client → server, method, host and path, status, ↑ size of the request body,
+↓ size of the response body, total time, time to first byte, and what was not as it should be.
+
+Examples:
+  observer tail                            all HTTP on this host
+  observer tail -i eth0 -p 80,8080         one interface, two ports
+  observer tail --host 10.0.0.0/8 -n 5     five exchanges with that network
+  observer tail -f ndjson --for 1m | jq .http.response.status_code";
+const READ_EXAMPLES: &str = "\
+Examples:
+  observer read capture.pcap
+  observer read a.pcap b.pcapng -p 8080 --headers
+  tcpdump -w - port 80 | observer read - -f ndjson";
+#[cfg(feature = "live")]
+const RUN_EXAMPLES: &str = "\
+Examples:
+  observer run --config /etc/observer.toml
+  observer run -o /var/log/observer.ndjson -p 80,8080
+  observer run | vector --config vector.toml";

@@ -1,0 +1,240 @@
+//! The line itself: which columns, how wide, in which colour.
+//!
+//! Columns grow to the widest value seen, up to a limit, so that lines stay aligned without
+//! leaving half of the terminal empty. Three layouts, by the width of the terminal: all columns;
+//! without the client's port; without the endpoints. Where there is no terminal, all columns and
+//! nothing is shortened.
+
+use anstyle::{AnsiColor, Style};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::text::{duration, harmless, shorten, size};
+use super::{Look, number_at, push, text_at};
+
+/// How wide each growing column is by now.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    endpoints: usize,
+    method: usize,
+    target: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Wide,
+    Medium,
+    Narrow,
+}
+
+/// One line for an exchange.
+pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &mut Vec<u8>) {
+    let layout = layout(look);
+    let paint = |style: Style| Paint { style, on: look.colour };
+    let status = number_at(event, "/http/response/status_code");
+    let note = note(event, status);
+
+    push(out, format_args!("{}  ", paint(DIM).wrap(&time(event, look, layout))));
+
+    if layout != Layout::Narrow {
+        let text = endpoints(event, layout);
+        let width = grow(&mut columns.endpoints, &text, 14, MAX_ENDPOINTS);
+        push(out, format_args!("{text:<width$}  "));
+    }
+
+    let method = method(event);
+    let width = grow(&mut columns.method, &method, 4, 8);
+    push(out, format_args!("{method:<width$} "));
+
+    let numbers = numbers(event, layout);
+    let target = target(event);
+    let room = look.width.map(|all| {
+        let used = used_width(layout, columns) + numbers.chars().count();
+        all.saturating_sub(used).max(MIN_TARGET)
+    });
+    let target = room.map_or_else(|| target.clone(), |room| shorten(&target, room));
+    let width = grow(&mut columns.target, &target, MIN_TARGET, room.unwrap_or(MAX_TARGET));
+    push(out, format_args!("{target:<width$}  "));
+
+    let shown = status.map_or_else(|| "---".to_owned(), |status| format!("{status:>3}"));
+    let style = status.map_or(FAILED, by_class);
+    push(out, format_args!("{}  {numbers}", paint(style).wrap(&shown)));
+    if let Some((note, style)) = note {
+        push(out, format_args!("  {}", paint(style).wrap(&note)));
+    }
+    out.push(b'\n');
+}
+
+/// One line for an event that has no layout of its own: its name and its endpoints.
+pub(super) fn other(event: &Value, name: &str, look: &Look, out: &mut Vec<u8>) {
+    let time = Paint { style: DIM, on: look.colour }.wrap(&time(event, look, Layout::Wide));
+    push(out, format_args!("{time}  {}  {}\n", endpoints(event, Layout::Wide), harmless(name)));
+}
+
+/// One line that must not be overlooked.
+pub(super) fn notice(event: &Value, note: &str, look: &Look, out: &mut Vec<u8>) {
+    let paint = |style: Style| Paint { style, on: look.colour };
+    let time = time(event, look, layout(look));
+    push(out, format_args!("{}  {}\n", paint(DIM).wrap(&time), paint(FAILED).wrap(note)));
+}
+
+fn layout(look: &Look) -> Layout {
+    match look.width {
+        Some(..116) => Layout::Narrow,
+        Some(116..136) => Layout::Medium,
+        Some(136..) | None => Layout::Wide,
+    }
+}
+
+/// Columns taken by everything but the target and the numbers.
+fn used_width(layout: Layout, columns: &Columns) -> usize {
+    let time = if layout == Layout::Narrow { 8 } else { 12 };
+    let endpoints = if layout == Layout::Narrow { 0 } else { columns.endpoints + 2 };
+    time + 2 + endpoints + columns.method + 1 + 2 + 3 + 2
+}
+
+/// Local time of the first byte of the request.
+fn time(event: &Value, look: &Look, layout: Layout) -> String {
+    let stamp = text_at(event, "/timestamp").and_then(|text| text.parse::<Timestamp>().ok());
+    let format = if layout == Layout::Narrow { "%H:%M:%S" } else { "%H:%M:%S.%3f" };
+    match stamp {
+        Some(stamp) => stamp.to_zoned(look.zone.clone()).strftime(format).to_string(),
+        None => "-".repeat(if layout == Layout::Narrow { 8 } else { 12 }),
+    }
+}
+
+fn endpoints(event: &Value, layout: Layout) -> String {
+    let end = |role: &str, with_port: bool| {
+        let address = text_at(event, &format!("/{role}/address")).unwrap_or("?");
+        let port = number_at(event, &format!("/{role}/port")).filter(|_| with_port);
+        match (port, address.contains(':')) {
+            (Some(port), true) => harmless(&format!("[{address}]:{port}")),
+            (Some(port), false) => harmless(&format!("{address}:{port}")),
+            (None, _) => harmless(address),
+        }
+    };
+    format!("{} → {}", end("client", layout == Layout::Wide), end("server", true))
+}
+
+fn method(event: &Value) -> String {
+    let known = text_at(event, "/http/request/method").filter(|name| *name != "_OTHER");
+    let method = known.or_else(|| text_at(event, "/http/request/method_original"));
+    shorten(&harmless(method.unwrap_or("-")), 16)
+}
+
+/// Host, path and query: what a person would type into a browser, without the scheme.
+fn target(event: &Value) -> String {
+    let domain = text_at(event, "/url/domain");
+    let path = text_at(event, "/url/path");
+    let query = text_at(event, "/url/query").map(|query| format!("?{query}")).unwrap_or_default();
+    let target = match (domain, path) {
+        (None, None) => text_at(event, "/url/original").unwrap_or("-").to_owned(),
+        (domain, path) => {
+            format!("{}{}{query}", authority(event, domain), path.unwrap_or_default())
+        }
+    };
+    harmless(&target)
+}
+
+/// The host, and its port where the request named one that is not the scheme's own.
+fn authority(event: &Value, domain: Option<&str>) -> String {
+    let Some(domain) = domain else { return String::new() };
+    match number_at(event, "/url/port").filter(|port| *port != 80) {
+        Some(port) => format!("{domain}:{port}"),
+        None => domain.to_owned(),
+    }
+}
+
+/// Sizes and times: `↑ 0B ↓ 612B  1.21ms  ttfb 930µs`. Arrows as seen from the client.
+fn numbers(event: &Value, layout: Layout) -> String {
+    let bytes = |pointer| number_at(event, pointer).map_or_else(|| "-".to_owned(), size);
+    let time = |pointer| number_at(event, pointer).map_or_else(|| "-".to_owned(), duration);
+    let up = bytes("/http/request/body/size");
+    let down = bytes("/http/response/body/size");
+    let total = time("/obs/timing/total_ns");
+    let ttfb = time("/obs/timing/ttfb_ns");
+    match layout {
+        Layout::Wide => format!("↑{up:>6} ↓{down:>6}  {total:>6}  ttfb {ttfb:>6}"),
+        Layout::Medium => format!("↑{up:>6} ↓{down:>6}  {total:>6} /{ttfb:>6}"),
+        Layout::Narrow => format!("↓{down:>6}  {total:>6}"),
+    }
+}
+
+/// What was not as it should be, in a few words; the worst decides the colour.
+fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
+    let mut parts = Vec::new();
+    let mut style = DOUBTFUL;
+    let status = status.map(|status| status.to_string());
+    // A 5xx status is its own `error.type`; it stands in its column already.
+    let failure = text_at(event, "/error/type").filter(|kind| Some(*kind) != status.as_deref());
+    if let Some(kind) = failure {
+        parts.push(kind.replace('_', " "));
+        style = FAILED;
+    }
+    match text_at(event, "/obs/state") {
+        Some("complete") | None => {}
+        Some(_) if failure.is_some() => {}
+        Some(state) => parts.push(state.to_owned()),
+    }
+    if let Some(pairing) = text_at(event, "/obs/pairing").filter(|pairing| *pairing != "exact") {
+        parts.push(pairing.replace('_', " "));
+    }
+    if let Some(integrity) = event.pointer("/obs/integrity").and_then(Value::as_object) {
+        parts.extend(integrity.iter().filter_map(|(key, value)| integrity_note(key, value)));
+    }
+    let anomalies = event.pointer("/obs/anomalies").and_then(Value::as_array);
+    let anomalies = anomalies.into_iter().flatten().filter_map(Value::as_str);
+    parts.extend(anomalies.map(|name| name.replace('_', " ")));
+    if let Some(takeover) = text_at(event, "/obs/takeover") {
+        parts.push(format!("{takeover}: no longer HTTP"));
+    }
+    (!parts.is_empty()).then(|| (harmless(&parts.join(", ")), style))
+}
+
+/// What was lost or doubtful about the capture of this exchange.
+fn integrity_note(key: &str, value: &Value) -> Option<String> {
+    match (key, value) {
+        (_, Value::Bool(false) | Value::Null) => None,
+        ("request_gap_bytes", value) => Some(format!("request gap {}", size(value.as_u64()?))),
+        ("response_gap_bytes", value) => Some(format!("response gap {}", size(value.as_u64()?))),
+        ("overlap_conflicts", value) => Some(format!("{} overlap conflicts", value.as_u64()?)),
+        (key, _) => Some(key.replace('_', " ")),
+    }
+}
+
+fn by_class(status: u64) -> Style {
+    match status {
+        200..=299 => AnsiColor::Green.on_default(),
+        100..=399 => AnsiColor::Cyan.on_default(),
+        400..=499 => AnsiColor::Yellow.on_default(),
+        _ => FAILED,
+    }
+}
+
+/// Grows a column to `text`, within its bounds, and says how wide it now is.
+fn grow(column: &mut usize, text: &str, min: usize, max: usize) -> usize {
+    *column = text.chars().count().clamp(min, max.max(min)).max(*column);
+    *column
+}
+
+struct Paint {
+    style: Style,
+    on: bool,
+}
+
+impl Paint {
+    fn wrap(&self, text: &str) -> String {
+        let style = if self.on { self.style } else { Style::new() };
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// Two IPv4 endpoints with ports, and the arrow.
+const MAX_ENDPOINTS: usize = 21 + 3 + 21;
+const MIN_TARGET: usize = 24;
+/// Without a terminal long targets stay whole, but one of them must not push all others apart.
+const MAX_TARGET: usize = 48;
+
+const DIM: Style = Style::new().dimmed();
+const FAILED: Style = AnsiColor::Red.on_default().bold();
+const DOUBTFUL: Style = AnsiColor::Yellow.on_default();

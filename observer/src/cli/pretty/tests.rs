@@ -1,0 +1,212 @@
+//! Literal events in, literal lines out.
+
+use super::*;
+
+const COMPLETE: &str = r#"{"timestamp":"2026-11-21T13:03:22.118000123Z",
+    "event":{"name":"http.exchange"},
+    "client":{"address":"127.0.0.1","port":51234},"server":{"address":"127.0.0.1","port":8080},
+    "url":{"scheme":"http","domain":"localhost","port":8080,"path":"/index.html","query":"a=1"},
+    "http":{"request":{"method":"GET","size":80,"body":{"size":0},
+        "header":{"accept":["*/*"],"host":["localhost:8080"]}},
+      "response":{"status_code":200,"size":850,"body":{"size":612},
+        "header":{"x":["1","2"]}}},
+    "obs":{"schema":1,"state":"complete","pairing":"exact",
+      "timing":{"total_ns":1214000,"ttfb_ns":930000},
+      "http":{"interim":[{"status_code":100}],
+        "response":{"body":{"text":"one\ntwo\u001b[2J\n","truncated":true}}}}}"#;
+
+fn look() -> Look {
+    Look { colour: false, width: None, zone: TimeZone::UTC, headers: false, body: false }
+}
+
+/// The event `edits` make of [`COMPLETE`]: each sets one pointer; `null` removes it.
+#[track_caller]
+fn edited(edits: &[(&str, &str)]) -> Value {
+    let mut event: Value = serde_json::from_str(COMPLETE).unwrap();
+    for (pointer, value) in edits {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = event.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+        match serde_json::from_str(value).unwrap() {
+            Value::Null => drop(parent.remove(key)),
+            value => drop(parent.insert(key.to_owned(), value)),
+        }
+    }
+    event
+}
+
+#[track_caller]
+fn check(look: Look, edits: &[(&str, &str)], want: &str) {
+    let mut out = Vec::new();
+    Printer::new(look).print(&edited(edits), &mut out);
+    assert_eq!(String::from_utf8(out).unwrap(), want);
+}
+
+#[test]
+fn a_complete_exchange_is_one_line() {
+    check(
+        look(),
+        &[],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
+         200  ↑    0B ↓  612B  1.21ms  ttfb  930µs\n",
+    );
+}
+
+#[test]
+fn times_are_local() {
+    let zone = TimeZone::fixed(jiff::tz::offset(2));
+    let mut out = Vec::new();
+    Printer::new(Look { zone, ..look() }).print(&edited(&[]), &mut out);
+    assert!(out.starts_with(b"15:03:22.118  "), "{}", String::from_utf8_lossy(&out));
+}
+
+#[test]
+fn an_exchange_without_a_response_says_why() {
+    check(
+        look(),
+        &[
+            ("/http/response", "null"),
+            ("/obs/state", r#""incomplete""#),
+            ("/obs/timing", "{}"),
+            ("/error", r#"{"type":"reset_by_server"}"#),
+        ],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
+         ---  ↑    0B ↓     -       -  ttfb      -  reset by server\n",
+    );
+}
+
+#[test]
+fn a_status_of_500_is_not_said_twice() {
+    check(
+        look(),
+        &[("/http/response/status_code", "503"), ("/error", r#"{"type":"503"}"#)],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
+         503  ↑    0B ↓  612B  1.21ms  ttfb  930µs\n",
+    );
+}
+
+#[test]
+fn what_is_doubtful_stands_at_the_end() {
+    check(
+        look(),
+        &[
+            ("/obs/pairing", r#""resynced""#),
+            ("/obs/integrity", r#"{"response_gap_bytes":1460,"midstream":true,"ring_loss":false}"#),
+            ("/obs/anomalies", r#"["lf_only","te_and_cl"]"#),
+        ],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
+         200  ↑    0B ↓  612B  1.21ms  ttfb  930µs  \
+         resynced, midstream, response gap 1.46kB, lf only, te and cl\n",
+    );
+}
+
+#[test]
+fn escape_sequences_of_a_peer_are_shown() {
+    check(
+        look(),
+        &[("/url/path", r#""/\u001b]0;owned\u0007""#), ("/url/query", "null")],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  \
+         localhost:8080/\\x1b]0;owned\\x07  200  ↑    0B ↓  612B  1.21ms  ttfb  930µs\n",
+    );
+}
+
+#[test]
+fn a_method_nobody_knows_is_shown_as_sent() {
+    let mut out = Vec::new();
+    let edits =
+        [("/http/request/method", r#""_OTHER""#), ("/http/request/method_original", r#""BREW""#)];
+    Printer::new(look()).print(&edited(&edits), &mut out);
+    assert!(String::from_utf8_lossy(&out).contains("  BREW localhost:8080/"));
+}
+
+#[test]
+fn ipv6_endpoints_are_in_brackets() {
+    let mut out = Vec::new();
+    let edits = [("/client/address", r#""::1""#), ("/server/address", r#""fe80::1""#)];
+    Printer::new(look()).print(&edited(&edits), &mut out);
+    assert!(String::from_utf8_lossy(&out).contains("  [::1]:51234 → [fe80::1]:8080  "));
+}
+
+#[test]
+fn a_line_never_exceeds_the_terminal() {
+    let path = format!("\"/{}/end\"", "long/".repeat(60));
+    for width in [80, 115, 116, 135, 136, 200] {
+        let mut out = Vec::new();
+        let look = Look { width: Some(width), ..look() };
+        Printer::new(look).print(&edited(&[("/url/path", &path)]), &mut out);
+        let line = String::from_utf8(out).unwrap();
+        assert!(line.trim_end().chars().count() <= width, "{width}: {line}");
+        assert!(line.contains("/end?a=1  200"), "{width}: {line}");
+    }
+}
+
+#[test]
+fn a_narrow_terminal_keeps_what_matters() {
+    check(
+        Look { width: Some(80), ..look() },
+        &[],
+        "13:03:22  GET  localhost:8080/index.html?a=1  200  ↓  612B  1.21ms\n",
+    );
+}
+
+#[test]
+fn columns_stay_where_the_widest_line_put_them() {
+    let mut printer = Printer::new(look());
+    let mut out = Vec::new();
+    printer.print(&edited(&[("/url/path", r#""/a/longer/path/than/that""#)]), &mut out);
+    printer.print(&edited(&[]), &mut out);
+    let text = String::from_utf8(out).unwrap();
+    let at: Vec<_> = text.lines().map(|line| line.find("  200  ")).collect();
+    assert_eq!(at[0], at[1], "{text}");
+}
+
+#[test]
+fn colour_marks_the_class_of_the_status() {
+    for (status, colour) in [("200", "32m"), ("301", "36m"), ("404", "33m"), ("500", "31m")] {
+        let mut out = Vec::new();
+        let look = Look { colour: true, ..look() };
+        Printer::new(look).print(&edited(&[("/http/response/status_code", status)]), &mut out);
+        let line = String::from_utf8(out).unwrap();
+        assert!(line.contains(&format!("{colour}{status}\x1b[0m")), "{line:?}");
+    }
+}
+
+#[test]
+fn headers_and_bodies_follow_indented() {
+    let mut out = Vec::new();
+    Printer::new(Look { headers: true, body: true, ..look() }).print(&edited(&[]), &mut out);
+    let text = String::from_utf8(out).unwrap();
+    let (_, details) = text.split_once('\n').unwrap();
+    assert_eq!(
+        details,
+        "    > accept: */*\n    > host: localhost:8080\n    < 100 (interim)\n    \
+         < x: 1\n    < x: 2\n    < | one\n    < | two\\x1b[2J\n    < | … of 612B\n"
+    );
+}
+
+#[test]
+fn statistics_are_told_when_something_was_lost() {
+    let stats = |lost: u64| {
+        serde_json::json!({"timestamp":"2026-11-21T13:03:22.118000123Z",
+            "event":{"name":"observer.stats"},
+            "obs":{"schema":1,"stats":{"capture":{"seen":100,"lost":{"ring_full":lost}}}}})
+    };
+    let mut printer = Printer::new(look());
+    let mut out = Vec::new();
+    printer.print(&stats(0), &mut out);
+    assert!(out.is_empty());
+    printer.print(&stats(1500), &mut out);
+    printer.print(&stats(1500), &mut out);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "13:03:22.118  lost 1 500 segments since the last report\n"
+    );
+}
+
+#[test]
+fn an_event_of_a_later_version_is_still_a_line() {
+    check(
+        look(),
+        &[("/event/name", r#""http.tunnel""#)],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  http.tunnel\n",
+    );
+}

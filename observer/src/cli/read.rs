@@ -1,0 +1,111 @@
+//! `observer read`: capture files through the same engine, to the same lines.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::ColorChoice;
+
+use super::args::ReadArgs;
+use super::filter::Filter;
+use super::output::{Output, stdout};
+use super::{Failure, complain, engine_config, shape};
+use crate::capture::file::Reader;
+use crate::pipeline::Pipeline;
+use crate::segment::Timestamp;
+
+type Out = Output<std::fs::File>;
+
+/// Reads every file even when one of them is bad, then fails if one was.
+pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
+    let filter = Filter {
+        ports: args.ports.clone(),
+        hosts: args.hosts.iter().map(|network| network.0).collect(),
+        interfaces: Vec::new(),
+    };
+    let out = stdout().context("cannot use standard output")?;
+    let mut out = Output::new(out, shape(&args.show, color), filter, args.show.count);
+    let mut failed = 0;
+    for file in &args.files {
+        match read(file, args, &mut out) {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => return Ok(()),
+            Err(Stop::Output(err)) => return Err(err.into()),
+            Err(Stop::File(err)) => {
+                complain(format_args!("{err:#}"));
+                failed += 1;
+            }
+        }
+    }
+    if args.verbose {
+        complain(format_args!("{} exchanges shown", out.n_shown()));
+    }
+    if failed > 0 { Err(Failure::Said) } else { Ok(()) }
+}
+
+/// One file through an engine of its own. A file that breaks off gives what it holds first.
+fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
+    let mut reader = if path == Path::new("-") {
+        Reader::new(io::stdin(), "standard input")
+    } else {
+        Reader::open(path)
+    }
+    .map_err(|err| Stop::File(err.into()))?;
+    let mut engine = Pipeline::new(engine_config(&args.show));
+    let mut lines = Vec::new();
+    let mut last = Timestamp::default();
+    let broke = loop {
+        match reader.next_segment() {
+            Ok(Some(segment)) => {
+                last = last.max(segment.time);
+                engine.handle_segment(&segment);
+            }
+            Ok(None) => break None,
+            Err(err) => break Some(err),
+        }
+        drain(&mut engine, &mut lines);
+        if lines.len() >= BATCH && write(&mut lines, out)?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    };
+    engine.finish(last);
+    drain(&mut engine, &mut lines);
+    let done = write(&mut lines, out)?;
+    if args.verbose {
+        let stats = engine.stats();
+        complain(format_args!(
+            "{}: {} exchanges in {} segments",
+            path.display(),
+            stats.exchanges,
+            stats.table.segments
+        ));
+    }
+    match broke {
+        Some(err) => Err(Stop::File(err.into())),
+        None => Ok(done),
+    }
+}
+
+fn drain(engine: &mut Pipeline, lines: &mut Vec<u8>) {
+    while let Some(event) = engine.poll_event() {
+        event.write_json(lines);
+        lines.push(b'\n');
+    }
+}
+
+fn write(lines: &mut Vec<u8>, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
+    let done = out.write(lines).context("cannot write to standard output");
+    lines.clear();
+    done.map_err(Stop::Output)
+}
+
+/// What ended a file early: its own fault, or that its events have nowhere to go.
+enum Stop {
+    File(anyhow::Error),
+    Output(anyhow::Error),
+}
+
+/// Lines are written in batches of about this many bytes; small enough that `read - | head` ends
+/// soon, large enough that the system call does not show.
+const BATCH: usize = 64 * 1024;

@@ -1,0 +1,232 @@
+//! `observer tail`: from the daemon when one runs, otherwise from a capture of its own.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::ColorChoice;
+use serde_json::Value;
+
+use super::args::{Format, TailArgs};
+use super::filter::Filter;
+use super::output::{Output, stdout};
+use super::run::lay_over;
+use super::{Failure, complain, engine_config, shape, signals, summary};
+use crate::config;
+use crate::daemon::worker::Worker;
+use crate::daemon::{live, monotonic};
+use crate::sink::control::client::{Connection, Received};
+
+pub(super) fn run(args: &TailArgs, color: ColorChoice) -> Result<(), Failure> {
+    let stop = signals::stop_flag()?;
+    let end = args.duration.map(|duration| monotonic() + duration);
+    let limits = Limits { stop: &stop, end };
+    let out = stdout().context("cannot use standard output")?;
+    let output = |filter| Output::new(out, shape(&args.show, color), filter, args.show.count);
+    match daemon(args)? {
+        Some(connection) => {
+            say_what_the_daemon_decides(args, &connection);
+            attached(connection, output(filter(args)), &limits)
+        }
+        None => alone(args, output(Filter::default()), &limits),
+    }
+}
+
+/// When to end.
+struct Limits<'a> {
+    stop: &'a AtomicBool,
+    end: Option<Instant>,
+}
+
+impl Limits<'_> {
+    fn reached(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.end.is_some_and(|end| monotonic() >= end)
+    }
+}
+
+/// The daemon to attach to; `None` when none runs and none was asked for.
+fn daemon(args: &TailArgs) -> Result<Option<Connection>, Failure> {
+    if args.no_daemon {
+        return Ok(None);
+    }
+    let path = args.socket.as_deref().unwrap_or(Path::new(config::DEFAULT_SOCKET));
+    match Connection::attach(path) {
+        Ok(connection) => Ok(Some(connection)),
+        Err(err) if args.socket.is_none() && is_absent(&err) => Ok(None),
+        Err(err) => {
+            let advice = match err.kind() {
+                io::ErrorKind::PermissionDenied => ": run as root or with sudo",
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    ": no daemon listens there; start one with `observer run`, or leave --socket out"
+                }
+                _ => "",
+            };
+            Err(anyhow::anyhow!("cannot attach to {}: {err}{advice}", path.display()).into())
+        }
+    }
+}
+
+fn is_absent(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+/// What the kernel would have been told, had this process captured itself.
+fn filter(args: &TailArgs) -> Filter {
+    let any = args.capture.interfaces.iter().any(|name| name == "any");
+    Filter {
+        ports: args.capture.ports.clone(),
+        hosts: args.capture.hosts.iter().map(|network| network.0).collect(),
+        interfaces: if any { Vec::new() } else { args.capture.interfaces.clone() },
+    }
+}
+
+/// Options that only the capturing process can honour are not passed over in silence.
+fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
+    let hello = &connection.hello;
+    let mut refused = Vec::new();
+    if args.show.headers && !hello.headers {
+        refused.push("--headers");
+    }
+    if args.show.body > hello.body_bytes {
+        refused.push("--body");
+    }
+    if args.capture.backend.is_some() {
+        refused.push("--backend");
+    }
+    if !refused.is_empty() {
+        complain(format_args!(
+            "attached to the daemon, which was started without {}: restart it with that, or use \
+             --no-daemon to capture here",
+            refused.join(" and ")
+        ));
+    }
+}
+
+/// Shows what the daemon sends.
+fn attached(
+    mut connection: Connection,
+    mut out: Output<File>,
+    limits: &Limits<'_>,
+) -> Result<(), Failure> {
+    let mut own = OwnStats::default();
+    let mut give_up = None;
+    let lost = loop {
+        if give_up.is_none() && limits.reached() {
+            connection.leave();
+            give_up = Some(monotonic() + PATIENCE);
+        }
+        match connection.receive().context("cannot read from the daemon")? {
+            Received::Nothing => {
+                if give_up.is_some_and(|moment| monotonic() >= moment) {
+                    break false;
+                }
+            }
+            Received::End => break give_up.is_none() && !own.ended,
+            Received::Lines(lines) => {
+                let lines = own.take(lines);
+                // Nothing is shown after the end that the user asked for, but the statistics
+                // that come last are read.
+                if give_up.is_none()
+                    && out.write(&lines).context("cannot write to standard output")?.is_break()
+                {
+                    connection.leave();
+                    give_up = Some(monotonic() + PATIENCE);
+                }
+            }
+        }
+    };
+    for line in summary::tail(out.n_shown(), &own.first, &own.last) {
+        complain(format_args!("{line}"));
+    }
+    if lost {
+        return Err(anyhow::anyhow!("the daemon has gone without a word").into());
+    }
+    Ok(())
+}
+
+/// The statistics meant for this client: taken out of the stream, so that what is shown is what
+/// every other sink gets.
+#[derive(Debug, Default)]
+struct OwnStats {
+    first: Value,
+    last: Value,
+    n_dropped: u64,
+    /// Totals have come a second time: the daemon has said goodbye.
+    ended: bool,
+}
+
+impl OwnStats {
+    fn take(&mut self, lines: &[u8]) -> Vec<u8> {
+        let mut rest = Vec::with_capacity(lines.len());
+        for line in lines.split_inclusive(|&byte| byte == b'\n') {
+            if memchr::memmem::find(line, b"\"observer.stats\"").is_some()
+                && let Ok(mut event) = serde_json::from_slice::<Value>(line)
+                && event.pointer("/obs/stats/tail").is_some()
+                && let Some(stats) = event.pointer_mut("/obs/stats")
+            {
+                self.handle(stats.take());
+            } else {
+                rest.extend_from_slice(line);
+            }
+        }
+        rest
+    }
+
+    fn handle(&mut self, stats: Value) {
+        let dropped = stats.pointer("/tail/dropped").and_then(Value::as_u64).unwrap_or(0);
+        if dropped > self.n_dropped {
+            let n = dropped - self.n_dropped;
+            complain(format_args!("{n} events dropped: this end reads too slowly"));
+            self.n_dropped = dropped;
+        }
+        // A word about drops in between carries no totals.
+        if stats.pointer("/uptime_ns").is_some() {
+            if self.first.is_null() {
+                self.first = stats.clone();
+            } else {
+                self.ended = true;
+            }
+            self.last = stats;
+        }
+    }
+}
+
+/// Captures in this process and shows what comes.
+fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<(), Failure> {
+    let mut capture = config::Capture::default();
+    lay_over(&args.capture, &mut capture);
+    let source = live::start(&capture, &|message| complain(format_args!("{message}")))?;
+    if args.show.format == Format::Pretty {
+        complain(format_args!("watching; Ctrl-C ends"));
+    }
+    let mut worker = Worker::new(source, engine_config(&args.show));
+    let mut done = ControlFlow::Continue(());
+    let mut failed = Ok(());
+    while done.is_continue() && !limits.reached() {
+        failed = worker.turn();
+        if failed.is_err() {
+            break;
+        }
+        if worker.is_due() {
+            done = out.write(worker.batch.bytes()).context("cannot write to standard output")?;
+            worker.written();
+        }
+    }
+    if done.is_continue() {
+        worker.finish();
+        // The reader of a pipe may have gone by now; it is the end in any case.
+        let _ = out.write(worker.batch.bytes()).context("cannot write to standard output")?;
+    }
+    let last = serde_json::to_value(worker.snapshot(Vec::new())).unwrap_or_default();
+    for line in summary::tail(out.n_shown(), &Value::Null, &last) {
+        complain(format_args!("{line}"));
+    }
+    Ok(failed?)
+}
+
+/// How long the daemon may take to say goodbye.
+const PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,139 @@
+//! The daemon's loop over a scripted source.
+
+use std::cell::Cell;
+
+use super::worker::Source;
+use super::*;
+use crate::event::stats::Ledger;
+use crate::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags};
+
+/// One exchange in the first turn, then nothing; in all `turns` times. Then it sets the flag that a signal would
+/// set, or fails.
+struct Script<'a> {
+    turns: Cell<u32>,
+    sent: bool,
+    stop: &'a AtomicBool,
+    fails: bool,
+}
+
+impl Source for Script<'_> {
+    fn poll(&mut self, _: Duration, handle: impl FnMut(&Segment<'_>)) -> anyhow::Result<usize> {
+        if !std::mem::replace(&mut self.sent, true) {
+            exchange().iter().for_each(handle);
+            return Ok(2);
+        }
+        let left = self.turns.get().saturating_sub(1);
+        self.turns.set(left);
+        if left == 0 {
+            self.stop.store(true, Ordering::Relaxed);
+            anyhow::ensure!(!self.fails, "the ring has gone");
+        }
+        Ok(0)
+    }
+
+    fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(Ledger { seen: 7, emitted: 7, ..Ledger::default() })
+    }
+}
+
+fn exchange() -> [Segment<'static>; 2] {
+    let (client, server) = (Endpoint::v4([10, 0, 0, 1], 999), Endpoint::v4([10, 0, 0, 2], 80));
+    let request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".as_slice();
+    let response = b"HTTP/1.1 204 No Content\r\n\r\n".as_slice();
+    let request = Segment {
+        time: now(),
+        source: client,
+        destination: server,
+        seq: SeqNumber(1),
+        ack: SeqNumber(1),
+        flags: TcpFlags::ACK,
+        window: 100,
+        payload_len: request.len() as u32,
+        payload: request,
+        origin: Origin::default(),
+    };
+    let response = Segment {
+        source: server,
+        destination: client,
+        ack: SeqNumber(1 + request.payload_len),
+        payload_len: response.len() as u32,
+        payload: response,
+        ..request
+    };
+    [request, response]
+}
+
+/// Runs the loop for `turns`, writing to a file; its lines and the result.
+fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::Result<Snapshot>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events");
+    let stop = AtomicBool::new(false);
+    let source = Script { turns: Cell::new(turns), sent: false, stop: &stop, fails };
+    let orders = Orders { stop: &stop, duration: None, say: &|_| {} };
+    let mut sinks = [Sink::Ndjson(ndjson::Writer::append(&path).unwrap())];
+    let worker = Worker::new(source, pipeline::Config::default());
+    let result = serve(worker, &mut sinks, interval, &orders);
+    (std::fs::read_to_string(&path).unwrap(), result)
+}
+
+#[test]
+fn every_event_is_in_the_file_and_the_last_line_is_the_account() {
+    let (lines, result) = run_script(3, Duration::from_secs(60), false);
+    let last = result.unwrap();
+    assert_eq!(last.capture.unwrap().seen, 7);
+    assert_eq!(last.engine.unwrap()["exchanges"], 1);
+    assert_eq!(last.sinks[0].events, 1);
+    let lines: Vec<_> = lines.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].contains(r#""status_code":204"#), "{}", lines[0]);
+    assert!(lines[1].contains(r#""capture":{"seen":7,"emitted":7,"#), "{}", lines[1]);
+    assert!(lines[1].contains(r#""sinks":[{"name":""#), "{}", lines[1]);
+}
+
+#[test]
+fn statistics_come_at_their_interval() {
+    let (lines, _) = run_script(4, Duration::from_nanos(1), false);
+    // One in each of five turns, and one at the end.
+    assert_eq!(lines.matches(r#""name":"observer.stats""#).count(), 6, "{lines}");
+}
+
+#[test]
+fn a_source_that_fails_still_leaves_its_events_and_its_account() {
+    let (lines, result) = run_script(1, Duration::from_secs(60), true);
+    assert_eq!(result.unwrap_err().to_string(), "the ring has gone");
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+}
+
+#[test]
+fn an_attached_client_gets_the_bytes_of_the_file() {
+    use crate::sink::control::client::{Connection, Received};
+    let folder = tempfile::tempdir().unwrap();
+    let (path, socket) = (folder.path().join("events"), folder.path().join("s"));
+    let stop = AtomicBool::new(false);
+    let orders = Orders { stop: &stop, duration: None, say: &|_| {} };
+    let (server, mut tails) = Server::start(&socket, &control::Hello::default()).unwrap();
+    let mut client = Connection::attach(&socket).unwrap();
+    // The hello comes before the capture thread is asked; wait until it has been.
+    while !tails.has_clients() {
+        tails.serve(now(), Snapshot::default);
+        std::thread::yield_now();
+    }
+    let mut sinks = [Sink::Ndjson(ndjson::Writer::append(&path).unwrap()), Sink::Tails(tails)];
+    let source = Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false };
+    let worker = Worker::new(source, pipeline::Config::default());
+    serve(worker, &mut sinks, Duration::from_secs(60), &orders).unwrap();
+    drop(sinks);
+    server.stop();
+    let mut received = Vec::new();
+    loop {
+        match client.receive().unwrap() {
+            Received::Lines(lines) => received.extend_from_slice(lines),
+            Received::Nothing => {}
+            Received::End => break,
+        }
+    }
+    let received = String::from_utf8(received).unwrap();
+    let others: String =
+        received.split_inclusive('\n').filter(|line| !line.contains(r#""tail":{"#)).collect();
+    assert_eq!(others, std::fs::read_to_string(&path).unwrap());
+}

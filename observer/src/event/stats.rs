@@ -1,0 +1,154 @@
+//! `observer.stats`: what observer saw, reported and lost, as an event like any other.
+//!
+//! All numbers are totals since the start, so that a reader who missed some of these events loses
+//! nothing. `seen = emitted + skipped + filtered + lost` holds for the kernel's ledger in each of
+//! them. It is made once a minute and at the end, so it may be built and written at leisure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::SCHEMA;
+use super::text::Time;
+use crate::segment::Timestamp;
+
+/// The kernel's account of the segments at its hooks, by what became of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    /// TCP segments that reached a hook.
+    pub seen: u64,
+    /// Records put on a ring.
+    pub emitted: u64,
+    /// Segments that held only body bytes nobody asked for.
+    pub skipped: u64,
+    /// Segments left out on purpose, by reason.
+    pub filtered: BTreeMap<&'static str, u64>,
+    /// Segments that should have been emitted and were not, by reason.
+    pub lost: BTreeMap<&'static str, u64>,
+}
+
+impl Ledger {
+    pub fn n_filtered(&self) -> u64 {
+        self.filtered.values().sum()
+    }
+
+    pub fn n_lost(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// The accounts agree: every segment that was seen has exactly one fate.
+    pub fn balances(&self) -> bool {
+        self.seen == self.emitted + self.skipped + self.n_filtered() + self.n_lost()
+    }
+}
+
+/// One place that events go to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SinkStats {
+    /// `stdout`, the path of a file, or `tail` for the control socket.
+    pub name: String,
+    pub events: u64,
+    pub bytes: u64,
+    /// Events that could not be written.
+    pub lost: u64,
+    /// Writes that failed.
+    pub errors: u64,
+}
+
+/// What one `observer tail` was given, since it attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TailStats {
+    pub sent: u64,
+    /// Events this client was too slow for.
+    pub dropped: u64,
+}
+
+/// Everything an `observer.stats` event tells. Absent means unknown or not applicable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_ns: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Ledger>,
+    /// The engine's own counters, under the names of `pipeline::Stats`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<BTreeMap<&'static str, u64>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkStats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tail: Option<TailStats>,
+}
+
+impl Snapshot {
+    /// Appends the event as one JSON object, without a line end.
+    pub fn write_json(&self, time: Timestamp, out: &mut Vec<u8>) {
+        let event = Envelope {
+            timestamp: Time(time),
+            event: Name { name: "observer.stats" },
+            obs: Obs { schema: SCHEMA, stats: self },
+        };
+        super::write(&event, out);
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    timestamp: Time,
+    event: Name,
+    obs: Obs<'a>,
+}
+
+#[derive(Serialize)]
+struct Name {
+    name: &'static str,
+}
+
+#[derive(Serialize)]
+struct Obs<'a> {
+    schema: u32,
+    stats: &'a Snapshot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(snapshot: &Snapshot, want: &str) {
+        let mut out = Vec::new();
+        snapshot.write_json(Timestamp(1_795_266_202_118_000_123), &mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn what_is_unknown_is_absent() {
+        check(
+            &Snapshot::default(),
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{}}}"#,
+        );
+    }
+
+    #[test]
+    fn the_ledger_is_by_reason() {
+        let capture = Ledger {
+            seen: 10,
+            emitted: 4,
+            skipped: 3,
+            filtered: [("not_http", 2)].into(),
+            lost: [("ring_full", 1)].into(),
+        };
+        assert!(capture.balances());
+        assert!(!Ledger { seen: 11, ..capture.clone() }.balances());
+        let sink = SinkStats { name: "stdout".into(), events: 2, bytes: 800, lost: 0, errors: 0 };
+        check(
+            &Snapshot {
+                uptime_ns: Some(5),
+                capture: Some(capture),
+                engine: Some([("exchanges", 2), ("segments", 4)].into()),
+                sinks: vec![sink],
+                tail: Some(TailStats { sent: 2, dropped: 0 }),
+            },
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1}},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":0,"errors":0}],"tail":{"sent":2,"dropped":0}}}}"#,
+        );
+    }
+}

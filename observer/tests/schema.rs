@@ -1,0 +1,167 @@
+//! docs/events.schema.json holds for the events that observer writes, and refuses what is wrong.
+
+use serde_json::{Value, json};
+
+fn schema() -> jsonschema::Validator {
+    let schema: Value = serde_json::from_str(observer::event::JSON_SCHEMA).unwrap();
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+fn exchange() -> Value {
+    json!({
+        "timestamp": "2026-11-21T13:03:22.118000123Z",
+        "event": {"name": "http.exchange"},
+        "client": {"address": "127.0.0.1", "port": 51234},
+        "server": {"address": "::1", "port": 8080},
+        "url": {"scheme": "http", "domain": "localhost", "path": "/", "query": "a=1", "original": "/?a=1"},
+        "http": {
+            "request": {"method": "GET", "size": 80, "body": {"size": 0}, "header": {"host": ["localhost"]}},
+            "response": {"status_code": 200, "size": 850, "body": {"size": 612}},
+        },
+        "network": {"protocol": {"name": "http", "version": "1.1"}, "transport": "tcp", "type": "ipv6"},
+        "obs": {
+            "schema": 1, "flow": {"id": "f1"}, "exchange": {"id": "e1", "index": 1},
+            "state": "complete", "pairing": "exact",
+            "timing": {"total_ns": 1_214_000, "ttfb_ns": 930_000},
+            "anomalies": ["lf_only"],
+            "capture": {"interface": "lo", "hook": "tc_ingress", "backend": "tc"},
+        },
+    })
+}
+
+/// The exchange with one value replaced, or taken away by `null`.
+#[track_caller]
+fn refused(pointer: &str, value: &Value) {
+    let mut event = exchange();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = event.pointer_mut(parent).unwrap().as_object_mut().unwrap();
+    match value {
+        Value::Null => drop(parent.remove(key).unwrap()),
+        value => drop(parent.insert(key.to_owned(), value.clone())),
+    }
+    assert!(!schema().is_valid(&event), "accepted {pointer} = {value}");
+}
+
+#[test]
+fn an_exchange_is_valid() {
+    schema().validate(&exchange()).unwrap();
+}
+
+#[test]
+fn what_design_rules_out_is_refused() {
+    refused("/timestamp", &json!("2026-11-21T13:03:22Z"));
+    refused("/timestamp", &Value::Null);
+    refused("/event/name", &json!("http.exchanges"));
+    refused("/obs/schema", &json!(2));
+    refused("/obs/state", &json!("done"));
+    refused("/obs/pairing", &json!("guessed"));
+    refused("/obs/anomalies", &json!([]));
+    refused("/obs/timing/total_ns", &json!(-1));
+    refused("/obs/exchange/index", &json!(0));
+    refused("/client/port", &json!(65536));
+    refused("/server", &Value::Null);
+    refused("/http/request/method", &json!("_OTHER"));
+    refused("/http/request/header", &json!({"Host": ["x"]}));
+    refused("/http/request/header", &json!({"host": "x"}));
+    refused("/http/response/status_code", &json!("200"));
+    refused("/error", &json!({"type": "broken"}));
+}
+
+#[test]
+fn statistics_are_valid() {
+    use observer::event::stats::{Ledger, SinkStats, Snapshot, TailStats};
+    let full = Snapshot {
+        uptime_ns: Some(1),
+        capture: Some(Ledger {
+            seen: u64::MAX,
+            filtered: [("not_http", 2)].into(),
+            lost: [("ring_full", 1)].into(),
+            ..Ledger::default()
+        }),
+        engine: Some([("exchanges", 2)].into()),
+        sinks: vec![SinkStats { name: "stdout".into(), ..SinkStats::default() }],
+        tail: Some(TailStats::default()),
+    };
+    for snapshot in [full, Snapshot::default()] {
+        let mut line = Vec::new();
+        snapshot.write_json(observer::segment::Timestamp(1), &mut line);
+        schema().validate(&serde_json::from_slice(&line).unwrap()).unwrap();
+    }
+}
+
+/// What the engine makes of bytes sent by turns, the client first.
+fn engine_lines(turns: &[&str], finish: bool) -> Vec<Value> {
+    use observer::pipeline::{Config, Pipeline};
+    use observer::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
+    let ends = [Endpoint::v4([127, 0, 0, 1], 51234), Endpoint::v4([127, 0, 0, 1], 8080)];
+    let mut engine = Pipeline::new(Config { headers: true, body_prefix: 5, ..Config::default() });
+    engine.name_interface(1, "lo");
+    let mut next = [1000, 9000];
+    for (i, turn) in turns.iter().enumerate() {
+        let (from, to) = (i % 2, (i + 1) % 2);
+        engine.handle_segment(&Segment {
+            time: Timestamp(1_795_266_202_118_000_123 + i as u64 * 1_000_000),
+            source: ends[from],
+            destination: ends[to],
+            seq: SeqNumber(next[from]),
+            ack: SeqNumber(next[to]),
+            flags: TcpFlags::ACK.union(TcpFlags::PSH).union(TcpFlags::DTH),
+            window: 1000,
+            payload_len: turn.len() as u32,
+            payload: turn.as_bytes(),
+            origin: Origin { ifindex: 1, ..Origin::default() },
+        });
+        next[from] += turn.len() as u32;
+    }
+    if finish {
+        engine.finish(Timestamp(1_795_266_203_000_000_000));
+    }
+    let mut events = Vec::new();
+    while let Some(event) = engine.poll_event() {
+        let mut line = Vec::new();
+        event.write_json(&mut line);
+        assert!(!line.contains(&b'\n'));
+        events.push(serde_json::from_slice(&line).unwrap());
+    }
+    events
+}
+
+#[track_caller]
+fn valid(turns: &[&str], n_events: usize) {
+    let events = engine_lines(turns, true);
+    assert_eq!(events.len(), n_events, "{events:?}");
+    for event in events {
+        if let Err(err) = schema().validate(&event) {
+            panic!("{err} at {}: {event}", err.instance_path());
+        }
+    }
+}
+
+#[test]
+fn what_the_engine_writes_is_valid() {
+    let get =
+        "GET /a?token=x HTTP/1.1\r\nHost: localhost:8080\r\nCookie: a=b\r\nX: 1\r\nX: 2\r\n\r\n";
+    let ok = "HTTP/1.1 200 Fine\r\nContent-Length: 11\r\n\r\nhello world";
+    valid(&[get, ok, get, "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"], 2);
+    valid(&[get], 1);
+    valid(&[get, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"], 1);
+    valid(&["GET / HTTP/1.1\nHost : x\n\n", ok], 1);
+    valid(&["BREW / HTTP/1.1\r\nHost: x\r\n\r\n", ok], 1);
+    valid(
+        &[
+            "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\n",
+            "5\r\nhello\r\n0\r\nDigest: x\r\n\r\n",
+            ok,
+        ],
+        1,
+    );
+    valid(
+        &[
+            "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+        ],
+        1,
+    );
+}
