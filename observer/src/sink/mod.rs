@@ -72,7 +72,10 @@ pub enum Outcome {
 }
 
 impl Sink {
-    #[cfg_attr(not(feature = "live"), expect(unused_variables, reason = "only tails want the time"))]
+    #[cfg_attr(
+        not(feature = "live"),
+        expect(unused_variables, reason = "only tails want the time")
+    )]
     pub fn write(&mut self, batch: &Batch, now: Timestamp) -> Outcome {
         match self {
             Self::Ndjson(writer) => writer.write(batch),
