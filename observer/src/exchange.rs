@@ -60,6 +60,8 @@ pub struct Pairer {
     requests_lost: bool,
     /// Bytes that were no request were seen since the last request.
     malformed_request: bool,
+    /// The client was seen to ask before it had read the answer to an earlier request.
+    pipelines: bool,
     /// A response without a request is being read; it is last to be told.
     orphan: Option<Exchange>,
 }
@@ -76,6 +78,7 @@ impl Pairer {
             responses_lost: false,
             requests_lost: false,
             malformed_request: false,
+            pipelines: false,
             orphan: None,
         }
     }
@@ -108,6 +111,8 @@ impl Pairer {
         let mut exchange = Exchange::new(self.take_index());
         exchange.request = Some(message);
         let unsure = std::mem::take(&mut self.requests_lost);
+        // Out of sync the missing responses may have been read by the client.
+        self.pipelines |= !self.responses_lost && !unsure && !self.pending.is_empty();
         self.pending.push_back(Pending { exchange, unsure, answer_lost: false });
         self.asking = true;
     }
@@ -138,11 +143,7 @@ impl Pairer {
         let found = if in_sync {
             self.pending.front().is_some_and(passes).then_some(0)
         } else {
-            let mut candidates = self.pending.iter().enumerate().filter(|(_, p)| passes(p));
-            match (candidates.next(), candidates.next()) {
-                (Some((i, _)), None) => Some(i),
-                _ => None,
-            }
+            self.find_after_loss(passes)
         };
         let i = found?;
         for _ in 0..i {
@@ -157,6 +158,20 @@ impl Pairer {
         self.responses_lost = false;
         self.answering = true;
         Some(asked(&front.exchange))
+    }
+
+    /// The one request that can be meant by a response behind a loss. A client that does not
+    /// pipeline asks again only after it has read an answer: of two requests, the one that was sent
+    /// when less of the responses had arrived was answered in the gap.
+    fn find_after_loss(&self, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
+        let acked = |p: &Pending| p.exchange.request.as_ref().and_then(|m| m.first.acked);
+        let candidates = || self.pending.iter().enumerate().filter(|(_, p)| passes(p));
+        let newest = candidates().filter_map(|(_, p)| acked(p)).max();
+        let mut left = candidates().filter(|(_, p)| self.pipelines || acked(p) >= newest);
+        match (left.next(), left.next()) {
+            (Some((i, _)), None) => Some(i),
+            _ => None,
+        }
     }
 
     /// The response to the request found last, or one without a request.
@@ -288,12 +303,19 @@ impl Pairer {
         (front.response.is_none() && may_answer(first, &request.first)).then_some(request)
     }
 
-    /// Tells everything that is left as it stands.
-    pub fn close(&mut self, close: Close, out: &mut Vec<Exchange>) {
+    /// Tells everything that is left as it stands. `blind` when responses could not be seen: then
+    /// nobody can say that there was none.
+    pub fn close(&mut self, close: Close, blind: bool, out: &mut Vec<Exchange>) {
         self.flush_orphan_at(close, out);
         self.answering = false;
-        while let Some(Pending { exchange, .. }) = self.pending.pop_front() {
-            out.push(if exchange.is_done() { exchange } else { unfinished(exchange, close) });
+        while let Some(Pending { exchange, answer_lost, .. }) = self.pending.pop_front() {
+            let unseen =
+                exchange.response.is_none() && (blind || answer_lost || self.responses_lost);
+            out.push(match exchange.is_done() {
+                true => exchange,
+                false if unseen => orphan_request(exchange),
+                false => unfinished(exchange, close),
+            });
         }
     }
 
@@ -329,10 +351,10 @@ fn may_answer(response: &Mark, request: &Mark) -> bool {
     received && not_before
 }
 
+/// A request whose response was lost on the way to us. That is not a failure of the server's.
 fn orphan_request(mut exchange: Exchange) -> Exchange {
     exchange.pairing = Pairing::OrphanRequest;
     exchange.state = State::Incomplete;
-    exchange.failure = Some(Failure::NoResponse);
     exchange
 }
 

@@ -9,7 +9,7 @@ use super::Output;
 use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Ending, Input, Item, Parser, Part, Role, body_kind};
 use crate::message::{Anomalies, Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
-use crate::segment::Timestamp;
+use crate::segment::{TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What};
 
 /// Bytes that a client sends behind a request for a takeover before it is answered, at most; beyond
@@ -71,7 +71,8 @@ impl Application for Connection {
             Cause::Timeout => Close::Timeout,
             Cause::Evicted | Cause::CaptureEnd => Close::CaptureEnd,
         };
-        self.pairer.close(close, &mut self.done);
+        let blind = facts.half(client.opposite()).flags == TcpFlags::default();
+        self.pairer.close(close, blind, &mut self.done);
         self.tell(facts, out);
     }
 }
@@ -137,7 +138,7 @@ impl Connection {
         self.read(role, Input { mark, what }, out);
         // A server that has closed answers nothing more; a client that has closed may still read.
         if role == Role::Response && delivery.what == What::End(Cause::Fin) {
-            self.pairer.close(Close::Closed, &mut self.done);
+            self.pairer.close(Close::Closed, false, &mut self.done);
         }
     }
 

@@ -11,7 +11,7 @@
 use super::assembler::Piece;
 use super::half::{Fin, Half, HalfFacts, Place};
 use super::{Application, Cause, Delivery, Limits, What};
-use crate::segment::{Endpoint, FlowKey, Offset, Origin, Segment, TcpFlags, Timestamp};
+use crate::segment::{Endpoint, FlowKey, Offset, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 
 /// Which endpoint of the [`FlowKey`] sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,7 +211,8 @@ impl<A: Application> Flow<A> {
     /// Learns from the acknowledgement number; returns the position it acknowledges.
     fn handle_ack(&mut self, side: Side, segment: &Segment<'_>) -> Option<Offset> {
         // RFC 9293 §3.10.7: a segment without ACK, or a reset that answers nothing, tells nothing.
-        if !segment.flags.contains(TcpFlags::ACK) {
+        // Nor does a zero: captures made by hand have it, and one real segment in four billion.
+        if !segment.flags.contains(TcpFlags::ACK) || segment.ack == SeqNumber(0) {
             return None;
         }
         let opposite = self.half_mut(side.opposite());

@@ -107,7 +107,7 @@ impl Default for Limits {
             gap_ns: 30 * SECOND,
             idle_ns: 3600 * SECOND,
             linger_ns: SECOND / 5,
-            time_wait_ns: 5 * SECOND,
+            time_wait_ns: 60 * SECOND,
             reset_window: 4 << 20,
         }
     }
