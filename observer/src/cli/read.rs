@@ -10,7 +10,7 @@ use clap::ColorChoice;
 use super::args::ReadArgs;
 use super::filter::Filter;
 use super::output::{Output, stdout};
-use super::{Failure, complain, engine_config, shape};
+use super::{Failure, complain, engine_config, shape, with_causes};
 use crate::capture::file::Reader;
 use crate::pipeline::Pipeline;
 use crate::segment::Timestamp;
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
             Ok(ControlFlow::Break(())) => return Ok(()),
             Err(Stop::Output(err)) => return Err(err.into()),
             Err(Stop::File(err)) => {
-                complain(format_args!("{err:#}"));
+                complain(format_args!("{}", with_causes(&err)));
                 failed += 1;
             }
         }
@@ -59,7 +59,13 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
         match reader.next_segment() {
             Ok(Some(segment)) => {
                 last = last.max(segment.time);
+                let ifindex = segment.origin.ifindex;
                 engine.handle_segment(&segment);
+                // The segment borrows the reader, so its interface's name can only come after it;
+                // an exchange takes two segments at least, so the name is there in time.
+                if let Some(name) = reader.interface_name(ifindex) {
+                    engine.name_interface(ifindex, name);
+                }
             }
             Ok(None) => break None,
             Err(err) => break Some(err),
