@@ -90,6 +90,12 @@ pub(crate) fn with_causes(err: &anyhow::Error) -> String {
     text
 }
 
+/// `1 event`, `1 204 events`.
+fn plural(n: u64, what: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {what}{s}", pretty::text::count(n))
+}
+
 fn schema() -> Result<(), Failure> {
     match io::stdout().lock().write_all(crate::event::JSON_SCHEMA.as_bytes()) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
