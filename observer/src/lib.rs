@@ -22,6 +22,7 @@ pub mod event;
 // The edges.
 pub mod capture;
 pub mod config;
+#[cfg(feature = "live")]
 pub mod sink;
 #[cfg(feature = "live")]
 pub mod daemon;

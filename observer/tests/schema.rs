@@ -1,5 +1,8 @@
 //! docs/events.schema.json holds for the events that observer writes, and refuses what is wrong.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 fn schema() -> jsonschema::Validator {
@@ -164,4 +167,61 @@ fn what_the_engine_writes_is_valid() {
         ],
         1,
     );
+}
+
+/// Captures that other projects made, beside the repository.
+#[test]
+fn every_event_of_the_corpus_is_valid() {
+    use observer::capture::file::Reader;
+    use observer::pipeline::{Config, Pipeline};
+    let corpus = std::env::var_os("OBSERVER_CORPUS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
+        PathBuf::from,
+    );
+    if !corpus.is_dir() {
+        let why = format!("SKIP schema::corpus: no corpus at {}", corpus.display());
+        assert!(std::env::var_os("OBSERVER_REQUIRE_LIVE").is_none_or(|v| v != "1"), "{why}");
+        // Past libtest's capture, so that it is seen.
+        let _ = writeln!(std::io::stderr(), "{why}");
+        return;
+    }
+    let schema = schema();
+    let mut files = Vec::new();
+    captures(&corpus, &mut files);
+    assert!(files.len() > 100, "only {} captures in {}", files.len(), corpus.display());
+    let (mut n_events, mut invalid) = (0, Vec::new());
+    for file in files {
+        let Ok(mut reader) = Reader::open(&file) else { continue };
+        let config = Config { headers: true, body_prefix: 20, ..Config::default() };
+        let mut engine = Pipeline::new(config);
+        let mut last = observer::segment::Timestamp(0);
+        while let Ok(Some(segment)) = reader.next_segment() {
+            last = last.max(segment.time);
+            engine.handle_segment(&segment);
+        }
+        engine.finish(last);
+        while let Some(event) = engine.poll_event() {
+            let mut line = Vec::new();
+            event.write_json(&mut line);
+            n_events += 1;
+            let event: Value = serde_json::from_slice(&line).unwrap();
+            if let Some(err) = schema.iter_errors(&event).next() {
+                invalid.push(format!("{}: {err} at {}", file.display(), err.instance_path()));
+            }
+        }
+    }
+    assert!(n_events > 1000, "only {n_events} events");
+    let (n, some) = (invalid.len(), invalid.iter().take(20).cloned().collect::<Vec<_>>());
+    assert!(invalid.is_empty(), "{n} of {n_events} events, among them:\n{}", some.join("\n"));
+}
+
+fn captures(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            captures(&path, files);
+        } else if path.to_string_lossy().contains(".pcap") {
+            files.push(path);
+        }
+    }
 }

@@ -42,11 +42,11 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Config(err)) => {
-            complain(format_args!("{err:#}"));
+            complain(format_args!("{}", with_causes(&err)));
             ExitCode::from(2)
         }
         Err(Failure::Run(err)) => {
-            complain(format_args!("{err:#}"));
+            complain(format_args!("{}", with_causes(&err)));
             ExitCode::from(1)
         }
         Err(Failure::Said) => ExitCode::from(1),
@@ -73,6 +73,27 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 /// One line on standard error. That it may be closed is no reason to end.
 pub(crate) fn complain(message: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "observer: {message}");
+}
+
+/// The error and its causes in one line. A cause that the message above it tells already is not
+/// told twice.
+pub(crate) fn with_causes(err: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in err.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+/// `1 event`, `1 204 events`.
+fn plural(n: u64, what: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{} {what}{s}", pretty::text::count(n))
 }
 
 fn schema() -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use clap::ColorChoice;
 use super::args::ReadArgs;
 use super::filter::Filter;
 use super::output::{Output, stdout};
-use super::{Failure, complain, engine_config, shape};
+use super::{Failure, complain, engine_config, plural, shape, with_causes};
 use crate::capture::file::Reader;
 use crate::pipeline::Pipeline;
 use crate::segment::Timestamp;
@@ -33,25 +33,24 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
             Ok(ControlFlow::Break(())) => return Ok(()),
             Err(Stop::Output(err)) => return Err(err.into()),
             Err(Stop::File(err)) => {
-                complain(format_args!("{err:#}"));
+                complain(format_args!("{}", with_causes(&err)));
                 failed += 1;
             }
         }
     }
     if args.verbose {
-        complain(format_args!("{} exchanges shown", out.n_shown()));
+        complain(format_args!("{} shown", plural(out.n_shown(), "exchange")));
     }
     if failed > 0 { Err(Failure::Said) } else { Ok(()) }
 }
 
 /// One file through an engine of its own. A file that breaks off gives what it holds first.
 fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
-    let mut reader = if path == Path::new("-") {
-        Reader::new(io::stdin(), "standard input")
-    } else {
-        Reader::open(path)
-    }
-    .map_err(|err| Stop::File(err.into()))?;
+    let stdin = path == Path::new("-");
+    let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let mut reader =
+        if stdin { Reader::new(io::stdin(), name.as_str()) } else { Reader::open(path) }
+            .map_err(|err| Stop::File(err.into()))?;
     let mut engine = Pipeline::new(engine_config(&args.show));
     let mut lines = Vec::new();
     let mut last = Timestamp::default();
@@ -59,7 +58,13 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
         match reader.next_segment() {
             Ok(Some(segment)) => {
                 last = last.max(segment.time);
+                let ifindex = segment.origin.ifindex;
                 engine.handle_segment(&segment);
+                // The segment borrows the reader, so its interface's name can only come after it;
+                // an exchange takes two segments at least, so the name is there in time.
+                if let Some(name) = reader.interface_name(ifindex) {
+                    engine.name_interface(ifindex, name);
+                }
             }
             Ok(None) => break None,
             Err(err) => break Some(err),
@@ -75,10 +80,11 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
     if args.verbose {
         let stats = engine.stats();
         complain(format_args!(
-            "{}: {} exchanges in {} segments",
-            path.display(),
-            stats.exchanges,
-            stats.table.segments
+            "{}: {} in {}, {}",
+            name,
+            plural(stats.exchanges, "exchange"),
+            plural(stats.table.segments, "segment"),
+            plural(reader.counters().packets, "packet"),
         ));
     }
     match broke {

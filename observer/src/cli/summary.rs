@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::plural;
 use super::pretty::text::{count, duration};
 use crate::event::stats::Snapshot;
 
@@ -76,11 +77,6 @@ fn ledger(first: &Value, last: &Value) -> Option<String> {
 fn difference(first: &Value, last: &Value, pointer: &str) -> Option<u64> {
     let before = first.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     Some(last.pointer(pointer)?.as_u64()?.saturating_sub(before))
-}
-
-fn plural(n: u64, what: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{} {what}{s}", count(n))
 }
 
 #[cfg(test)]

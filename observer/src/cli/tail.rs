@@ -199,9 +199,10 @@ impl OwnStats {
 fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<(), Failure> {
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
-    let source = live::start(&capture, &|message| complain(format_args!("{message}")))?;
+    let source = live::start(&capture)?;
     if args.show.format == Format::Pretty {
-        complain(format_args!("watching; Ctrl-C ends"));
+        let (n, backend) = (source.n_interfaces(), source.backend());
+        complain(format_args!("watching {n} interfaces through {backend}; Ctrl-C ends"));
     }
     let mut worker = Worker::new(source, engine_config(&args.show));
     let mut done = ControlFlow::Continue(());
@@ -210,6 +211,9 @@ fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<
         failed = worker.turn();
         if failed.is_err() {
             break;
+        }
+        for warning in worker.take_warnings() {
+            complain(format_args!("warning: {warning}"));
         }
         if worker.is_due() {
             done = out.write(worker.batch.bytes()).context("cannot write to standard output")?;

@@ -1,26 +1,35 @@
 //! Live capture as the daemon and `tail` want it: options from the configuration, the kernel's
 //! ledger under the names of `observer.stats`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::worker::Source;
-use crate::capture::live::{Backend, Capture, Interfaces, Options};
+use crate::capture::live::{
+    self, Backend, Capture, Filtered, HostFilter, Interfaces, Lost, Options,
+};
 use crate::config;
 use crate::event::stats::Ledger;
 use crate::segment::Segment;
 
 /// A running capture.
-#[derive(Debug)]
-pub struct Live(pub Capture);
+pub struct Live {
+    capture: Capture,
+    /// The names that the engine has been told, by interface index.
+    told: BTreeMap<u32, String>,
+}
 
-/// Attaches to the kernel; says what could not be had.
-pub fn start(config: &config::Capture, say: &dyn Fn(&str)) -> anyhow::Result<Live> {
-    let named = config.interfaces.iter().all(|name| name != "any") && !config.interfaces.is_empty();
+/// Attaches to the kernel.
+pub fn start(config: &config::Capture) -> anyhow::Result<Live> {
+    let any = config.interfaces.is_empty() || config.interfaces.iter().any(|name| name == "any");
+    let host = |network: &config::Network| HostFilter {
+        address: network.0.addr(),
+        prefix: network.0.prefix_len(),
+    };
     let capture = Capture::start(&Options {
-        interfaces: if named {
-            Interfaces::Named(config.interfaces.clone())
-        } else {
-            Interfaces::Any
+        interfaces: match any {
+            true => Interfaces::Any,
+            false => Interfaces::Named(config.interfaces.clone()),
         },
         backend: match config.backend {
             config::Backend::Auto => Backend::Auto,
@@ -28,13 +37,27 @@ pub fn start(config: &config::Capture, say: &dyn Fn(&str)) -> anyhow::Result<Liv
             config::Backend::Socket => Backend::Socket,
         },
         ports: config.ports.clone(),
-        hosts: config.hosts.iter().map(|network| network.0).collect(),
+        hosts: config.hosts.iter().map(host).collect(),
         ring_bytes: config.ring_bytes,
+        max_flows: config.max_flows,
+        ..Options::default()
     })?;
-    for warning in capture.warnings() {
-        say(&format!("warning: {warning}"));
+    Ok(Live { capture, told: BTreeMap::new() })
+}
+
+impl Live {
+    /// `tc` or `socket`.
+    pub fn backend(&self) -> &'static str {
+        match self.capture.backend() {
+            Backend::Socket => "socket",
+            Backend::Tc | Backend::Auto => "tc",
+        }
     }
-    Ok(Live(capture))
+
+    /// How many interfaces are watched now.
+    pub fn n_interfaces(&self) -> usize {
+        self.capture.interfaces().count()
+    }
 }
 
 impl Source for Live {
@@ -43,10 +66,88 @@ impl Source for Live {
         timeout: Duration,
         handle: impl FnMut(&Segment<'_>),
     ) -> anyhow::Result<usize> {
-        Ok(self.0.poll(timeout, handle)?)
+        Ok(self.capture.poll(timeout, handle)?)
+    }
+
+    fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {
+        let watched = || self.capture.interfaces().map(|link| (link.ifindex, link.name.as_str()));
+        if watched().eq(self.told.iter().map(|(index, name)| (*index, name.as_str()))) {
+            return;
+        }
+        for (index, name) in watched() {
+            tell(index, name);
+        }
+        self.told = watched().map(|(index, name)| (index, name.to_owned())).collect();
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        self.capture.take_warnings()
     }
 
     fn ledger(&self) -> anyhow::Result<Ledger> {
-        Ok(self.0.ledger()?)
+        Ok(named(&self.capture.ledger()?))
+    }
+}
+
+/// The ledger with its reasons as names. Each is taken out of its struct by name, so that the
+/// compiler asks for those that are added.
+fn named(ledger: &live::Ledger) -> Ledger {
+    let live::Ledger {
+        seen,
+        emitted,
+        skipped,
+        ref filtered,
+        ref lost,
+        records,
+        bytes,
+        flows,
+        owner_moves,
+        wakeups,
+        undecodable,
+    } = *ledger;
+    let Filtered {
+        not_ip,
+        not_tcp,
+        fragment,
+        malformed,
+        unknown_link,
+        loopback,
+        port,
+        host,
+        no_payload,
+        not_http,
+        turned_off,
+        duplicate,
+    } = *filtered;
+    let Lost { ring_full, flow_table, unreadable } = *lost;
+    Ledger {
+        seen,
+        emitted,
+        skipped,
+        filtered: BTreeMap::from([
+            ("not_ip", not_ip),
+            ("not_tcp", not_tcp),
+            ("fragment", fragment),
+            ("malformed", malformed),
+            ("unknown_link", unknown_link),
+            ("loopback", loopback),
+            ("port", port),
+            ("host", host),
+            ("no_payload", no_payload),
+            ("not_http", not_http),
+            ("turned_off", turned_off),
+            ("duplicate", duplicate),
+        ]),
+        lost: BTreeMap::from([
+            ("ring_full", ring_full),
+            ("flow_table", flow_table),
+            ("unreadable", unreadable),
+        ]),
+        records,
+        bytes,
+        flows,
+        owner_moves,
+        wakeups,
+        undecodable,
     }
 }

@@ -38,7 +38,6 @@ pub struct Orders<'a> {
 pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
     // Everything that can be wrong with the configuration comes before the kernel is touched.
     let mut sinks = vec![Sink::Ndjson(open_output(&config.output.file)?)];
-    let mut capture = None;
     let server = if config.control.socket.as_os_str().is_empty() {
         None
     } else {
@@ -53,15 +52,20 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         sinks.push(Sink::Tails(tails));
         Some(server)
     };
-    let started = live::start(&config.capture, orders.say);
+    let started = live::start(&config.capture);
     let result = match started {
         Ok(source) => {
+            (orders.say)(&format!(
+                "watching {} interfaces through {}",
+                source.n_interfaces(),
+                source.backend()
+            ));
             let engine = pipeline::Config {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
                 ..pipeline::Config::default()
             };
-            let worker = Worker::new(capture.insert(source), engine);
+            let worker = Worker::new(source, engine);
             serve(worker, &mut sinks, config.stats.interval, orders)
         }
         Err(err) => Err(err),
@@ -92,6 +96,9 @@ fn serve<S: Source>(
         if let Err(err) = worker.turn() {
             failed = Err(err);
             break;
+        }
+        for warning in worker.take_warnings() {
+            (orders.say)(&format!("warning: {warning}"));
         }
         for tails in sinks.iter_mut().filter_map(as_tails) {
             tails.serve(now(), || worker.snapshot(Vec::new()));

@@ -31,6 +31,14 @@ impl Source for Script<'_> {
         Ok(0)
     }
 
+    fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {
+        tell(1, "veth7");
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn ledger(&self) -> anyhow::Result<Ledger> {
         Ok(Ledger { seen: 7, emitted: 7, ..Ledger::default() })
     }
@@ -50,7 +58,7 @@ fn exchange() -> [Segment<'static>; 2] {
         window: 100,
         payload_len: request.len() as u32,
         payload: request,
-        origin: Origin::default(),
+        origin: Origin { ifindex: 1, ..Origin::default() },
     };
     let response = Segment {
         source: server,
@@ -86,6 +94,7 @@ fn every_event_is_in_the_file_and_the_last_line_is_the_account() {
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(lines[0].contains(r#""status_code":204"#), "{}", lines[0]);
+    assert!(lines[0].contains(r#""interface":"veth7""#), "{}", lines[0]);
     assert!(lines[1].contains(r#""capture":{"seen":7,"emitted":7,"#), "{}", lines[1]);
     assert!(lines[1].contains(r#""sinks":[{"name":""#), "{}", lines[1]);
 }

@@ -22,22 +22,14 @@ pub trait Source {
         handle: impl FnMut(&Segment<'_>),
     ) -> anyhow::Result<usize>;
 
+    /// Tells the names of interfaces that have come or changed since the last call.
+    fn new_names(&mut self, tell: impl FnMut(u32, &str));
+
+    /// What went wrong without stopping the capture, since the last call.
+    fn take_warnings(&mut self) -> Vec<String>;
+
     /// The kernel's account so far.
     fn ledger(&self) -> anyhow::Result<Ledger>;
-}
-
-impl<S: Source> Source for &mut S {
-    fn poll(
-        &mut self,
-        timeout: Duration,
-        handle: impl FnMut(&Segment<'_>),
-    ) -> anyhow::Result<usize> {
-        (**self).poll(timeout, handle)
-    }
-
-    fn ledger(&self) -> anyhow::Result<Ledger> {
-        (**self).ledger()
-    }
 }
 
 /// A source, the engine behind it, and the lines they have made.
@@ -69,6 +61,7 @@ impl<S: Source> Worker<S> {
     pub fn turn(&mut self) -> anyhow::Result<()> {
         let timeout = self.patience();
         let Self { source, engine, batch, .. } = self;
+        source.new_names(|index, name| engine.name_interface(index, name));
         let mut last = None;
         let n_segments = source.poll(timeout, |segment| {
             engine.handle_segment(segment);
@@ -84,6 +77,11 @@ impl<S: Source> Worker<S> {
             self.oldest = Some(monotonic());
         }
         Ok(())
+    }
+
+    /// What went wrong without stopping the capture, since the last call.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        self.source.take_warnings()
     }
 
     /// Whether the lines should go out now.

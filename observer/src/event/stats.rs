@@ -25,6 +25,18 @@ pub struct Ledger {
     pub filtered: BTreeMap<&'static str, u64>,
     /// Segments that should have been emitted and were not, by reason.
     pub lost: BTreeMap<&'static str, u64>,
+    /// Records on the ring; a very large segment takes several.
+    pub records: u64,
+    /// Payload bytes on the ring.
+    pub bytes: u64,
+    /// Flows that were found to be HTTP.
+    pub flows: u64,
+    /// Halves that another interface or hook took over.
+    pub owner_moves: u64,
+    /// Wake-ups that the kernel sent.
+    pub wakeups: u64,
+    /// Records that could not be decoded; not part of the sum.
+    pub undecodable: u64,
 }
 
 impl Ledger {
@@ -136,6 +148,8 @@ mod tests {
             skipped: 3,
             filtered: [("not_http", 2)].into(),
             lost: [("ring_full", 1)].into(),
+            records: 5,
+            ..Ledger::default()
         };
         assert!(capture.balances());
         assert!(!Ledger { seen: 11, ..capture.clone() }.balances());
@@ -148,7 +162,7 @@ mod tests {
                 sinks: vec![sink],
                 tail: Some(TailStats { sent: 2, dropped: 0 }),
             },
-            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1}},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":0,"errors":0}],"tail":{"sent":2,"dropped":0}}}}"#,
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":0,"errors":0}],"tail":{"sent":2,"dropped":0}}}}"#,
         );
     }
 }

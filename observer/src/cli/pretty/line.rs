@@ -195,9 +195,13 @@ fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
 fn integrity_note(key: &str, value: &Value) -> Option<String> {
     match (key, value) {
         (_, Value::Bool(false) | Value::Null) => None,
+        // Every connection older than observer is picked up in its middle; where that did harm,
+        // pairing and gaps tell.
+        ("midstream", _) => None,
         ("request_gap_bytes", value) => Some(format!("request gap {}", size(value.as_u64()?))),
         ("response_gap_bytes", value) => Some(format!("response gap {}", size(value.as_u64()?))),
-        ("overlap_conflicts", value) => Some(format!("{} overlap conflicts", value.as_u64()?)),
+        ("ring_loss", value) => Some(format!("{} records lost", value.as_u64()?)),
+        (key, Value::Number(n)) => Some(format!("{n} {}", key.replace('_', " "))),
         (key, _) => Some(key.replace('_', " ")),
     }
 }

@@ -90,12 +90,12 @@ fn what_is_doubtful_stands_at_the_end() {
         look(),
         &[
             ("/obs/pairing", r#""resynced""#),
-            ("/obs/integrity", r#"{"response_gap_bytes":1460,"midstream":true,"ring_loss":false}"#),
+            ("/obs/integrity", r#"{"response_gap_bytes":1460,"midstream":true,"ring_loss":3}"#),
             ("/obs/anomalies", r#"["lf_only","te_and_cl"]"#),
         ],
         "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
          200  ↑    0B ↓  612B  1.21ms  ttfb  930µs  \
-         resynced, midstream, response gap 1.46kB, lf only, te and cl\n",
+         resynced, response gap 1.46kB, 3 records lost, lf only, te and cl\n",
     );
 }
 

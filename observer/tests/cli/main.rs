@@ -1,6 +1,7 @@
 //! The binary as a user meets it: every message, every exit code.
 
-use std::path::Path;
+mod read;
+
 use std::process::{Command, Output, Stdio};
 
 fn observer(args: &[&str]) -> Output {
@@ -42,15 +43,6 @@ fn the_schema_is_printed() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
-    fails(
-        &["read", "/nowhere/x.pcap"],
-        1,
-        "observer: cannot open /nowhere/x.pcap: No such file or directory (os error 2)\n",
-    );
-}
-
-#[test]
 fn wrong_options_say_what_is_right() {
     misused(
         &["read", "x", "-p", "0"],
@@ -82,6 +74,8 @@ fn a_closed_standard_output_is_a_quiet_end() {
 
 #[cfg(feature = "live")]
 mod live {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

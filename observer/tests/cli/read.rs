@@ -1,0 +1,215 @@
+//! `observer read` on captures made here, byte by byte.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+use super::{fails, observer};
+
+const CLIENT: [u8; 6] = [10, 0, 0, 1, 0xc8, 0x22];
+const SERVER: [u8; 6] = [10, 0, 0, 2, 0x00, 0x50];
+
+/// A pcap file (link type 101, raw IP) of what client and server send by turns, one millisecond
+/// apart.
+fn pcap(turns: &[&str]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 101] {
+        file.extend(word.to_le_bytes());
+    }
+    let mut next = [1000_u32, 9000];
+    for (i, turn) in turns.iter().enumerate() {
+        let (from, to) = (i % 2, (i + 1) % 2);
+        let packet = packet(from, next[from], next[to], turn.as_bytes());
+        let micros = 118_000 + 1000 * i as u32;
+        for word in [1_795_266_202, micros, packet.len() as u32, packet.len() as u32] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(packet);
+        next[from] += turn.len() as u32;
+    }
+    file
+}
+
+/// IPv4 and TCP (PSH, ACK) without checksums: zero is what offloading leaves.
+fn packet(from: usize, seq: u32, ack: u32, payload: &[u8]) -> Vec<u8> {
+    let ends = [CLIENT, SERVER];
+    let (source, destination) = (ends[from], ends[1 - from]);
+    let length = 40 + payload.len() as u16;
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 0, 0x40, 0, 64, 6, 0, 0]);
+    packet.extend(&source[..4]);
+    packet.extend(&destination[..4]);
+    packet.extend(&source[4..]);
+    packet.extend(&destination[4..]);
+    packet.extend(seq.to_be_bytes());
+    packet.extend(ack.to_be_bytes());
+    packet.extend([0x50, 0x18, 0x04, 0x00, 0, 0, 0, 0]);
+    packet.extend(payload);
+    packet
+}
+
+const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\nCookie: secret\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: 1\r\n\r\nhello";
+const LINE: &str = "13:03:22.118  10.0.0.1:51234 → 10.0.0.2:80  GET  x/a                       \
+                    200  ↑    0B ↓    5B  1.00ms  ttfb 1.00ms\n";
+
+fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".pcap").tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file
+}
+
+/// Runs `observer read`, in UTC, with `input` on standard input.
+fn read(args: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .arg("read")
+        .args(args)
+        .env("TZ", "UTC")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32, stdout: &str, stderr: &str) {
+    assert_eq!(String::from_utf8_lossy(&output.stdout), stdout);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), stderr);
+    assert_eq!(output.status.code(), Some(code));
+}
+
+#[test]
+fn a_capture_is_one_line_an_exchange() {
+    let file = file(&pcap(&[GET, OK]));
+    check(&read(&[file.path().to_str().unwrap()], b""), 0, LINE, "");
+}
+
+#[test]
+fn standard_input_is_a_capture_too() {
+    check(&read(&["-"], &pcap(&[GET, OK])), 0, LINE, "");
+}
+
+#[test]
+fn headers_and_bodies_are_shown_when_asked_for_and_secrets_are_not() {
+    let output = read(&["-", "--headers", "--body", "3"], &pcap(&[GET, OK]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let details = text.split_once('\n').unwrap().1;
+    assert!(details.contains("    > host: x\n"), "{details}");
+    assert!(details.contains("    < x: 1\n    < | hel\n    < | … of 5B\n"), "{details}");
+    assert!(details.contains("    > cookie: "), "{details}");
+    assert!(!details.contains("secret"), "{details}");
+}
+
+#[test]
+fn colour_comes_when_it_is_asked_for() {
+    let output = read(&["-", "--color", "always"], &pcap(&[GET, OK]));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("\x1b[32m200\x1b[0m"));
+}
+
+#[test]
+fn ndjson_is_one_object_a_line() {
+    let output = read(&["-", "-f", "ndjson"], &pcap(&[GET, OK, GET, OK]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ids: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|event| event.pointer("/obs/exchange/index").unwrap().as_u64().unwrap())
+        .collect();
+    assert_eq!(ids, [1, 2]);
+}
+
+#[test]
+fn the_count_ends_it() {
+    let output = read(&["-", "-f", "ndjson", "-n", "1"], &pcap(&[GET, OK, GET, OK]));
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_filter_leaves_out() {
+    let capture = pcap(&[GET, OK]);
+    check(&read(&["-", "-p", "80", "--host", "10.0.0.0/24"], &capture), 0, LINE, "");
+    check(&read(&["-", "-p", "81"], &capture), 0, "", "");
+    check(&read(&["-", "--host", "10.0.0.3"], &capture), 0, "", "");
+}
+
+#[test]
+fn a_capture_that_breaks_off_gives_what_it_holds_and_says_where() {
+    let whole = pcap(&[GET, OK, GET, OK]);
+    let cut = &whole[..whole.len() - 3];
+    let output = read(&["-", "-f", "ndjson"], cut);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let states: Vec<_> = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|event| event.pointer("/obs/state").unwrap().as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(states[0], "complete");
+    assert_eq!(states.len(), 2, "{text}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("observer: standard input breaks off at byte "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_bad_file_does_not_hide_the_others() {
+    let good = file(&pcap(&[GET, OK]));
+    let foreign = file(b"hello, this is no capture at all");
+    let good = good.path().to_str().unwrap();
+    let output = read(&[good, foreign.path().to_str().unwrap(), good], b"");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), LINE.repeat(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(" is neither pcap nor pcapng "), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn verbose_says_what_was_there() {
+    let output = read(&["-", "-v"], &pcap(&[GET, OK]));
+    check(
+        &output,
+        0,
+        LINE,
+        "observer: standard input: 1 exchange in 2 segments, 2 packets\n\
+         observer: 1 exchange shown\n",
+    );
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    fails(
+        &["read", "/nowhere/x.pcap"],
+        1,
+        "observer: cannot open /nowhere/x.pcap: check the path and its permissions: No such file \
+         or directory (os error 2)\n",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let output = observer(&["read", folder.path().to_str().unwrap()]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains(" is a directory: name the capture files in it"), "{stderr}");
+}
+
+#[test]
+fn a_reader_that_goes_is_a_quiet_end() {
+    let mut turns = Vec::new();
+    for _ in 0..2000 {
+        turns.extend([GET, OK]);
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let file = file(&pcap(&turns));
+    let output = Command::new(env!("CARGO_BIN_EXE_observer"))
+        .args(["read", file.path().to_str().unwrap()])
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
