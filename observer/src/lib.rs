@@ -10,10 +10,13 @@
 //! The modules below stand in the order in which a byte passes through them.
 
 // The engine.
-pub mod segment;
 pub mod decode;
-pub mod tcp;
-pub mod http;
-pub mod exchange;
-pub mod pipeline;
 pub mod event;
+pub mod exchange;
+pub mod http;
+pub mod pipeline;
+pub mod segment;
+pub mod tcp;
+
+// The edges.
+pub mod capture;
