@@ -1,4 +1,5 @@
-//! Where segments come from. Everything in this folder does I/O and knows nothing of HTTP.
+//! Where segments come from: capture files, and the running host. Everything in this folder does I/O
+//! and knows nothing of HTTP.
 
 pub mod file;
 #[cfg(feature = "live")]

@@ -1,0 +1,175 @@
+//! The LRU table of flows known to speak HTTP: key, value, and who owns each half.
+//!
+//! The kernel writes entries without a lock. Segments of one half pass one hook after another, so
+//! two writers meet only when both halves are busy on two CPUs, and those touch different
+//! [`Half`]s. What a race can cost is one duplicate or one late change of owner.
+
+/// Both endpoints; the lower one, as bytes of address then port, comes first. The order does not
+/// depend on who sent the segment, and is the one of `observer::segment::FlowKey`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowKey {
+    /// Address words as `config::words` makes them.
+    pub low: [u64; 2],
+    pub high: [u64; 2],
+    pub low_port: u16,
+    pub high_port: u16,
+    /// Always zero: the kernel hashes every byte of a key.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 40);
+
+/// Which [`Half`] a segment belongs to: 0 when the lower endpoint sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfIndex(pub bool);
+
+impl FlowKey {
+    /// The key of a segment, and the half that it belongs to.
+    #[inline(always)]
+    pub fn new(source: ([u64; 2], u16), destination: ([u64; 2], u16)) -> (Self, HalfIndex) {
+        let source_is_low = precedes(source, destination);
+        let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
+        let key =
+            Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, reserved: 0 };
+        (key, HalfIndex(!source_is_low))
+    }
+}
+
+/// Lexicographic order of the address bytes, then the port. Two endpoints that are equal (a socket
+/// connected to itself) count as low first.
+#[inline(always)]
+fn precedes(a: ([u64; 2], u16), b: ([u64; 2], u16)) -> bool {
+    let ([a0, a1], [b0, b1]) = (a.0, b.0);
+    if a0 != b0 {
+        return u64::from_be(a0) < u64::from_be(b0);
+    }
+    if a1 != b1 {
+        return u64::from_be(a1) < u64::from_be(b1);
+    }
+    a.1 <= b.1
+}
+
+/// Speaks HTTP: both halves are emitted.
+pub const STATE_HTTP: u32 = 1;
+/// Turned off by user space: nothing is emitted until a SYN starts the flow anew.
+pub const STATE_OFF: u32 = 2;
+
+/// What the kernel knows of one direction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Half {
+    /// `bpf_ktime_get_ns` of the last segment at the owner.
+    pub owner_time_ns: u64,
+    /// The interface and hook that see this half, made by [`owner`]; 0 while nobody does.
+    pub owner: u32,
+    /// The sequence number after the newest byte that the owner saw.
+    pub next_seq: u32,
+    /// The newest acknowledgement that the owner saw.
+    pub ack: u32,
+    /// The sequence number of the SYN, when one was seen since the flow is known.
+    pub isn: u32,
+    /// 1 when `isn` holds something.
+    pub has_isn: u32,
+    /// Records of this half that found the ring full.
+    pub records_lost: u32,
+    /// Reserved for skipping bodies: payload below this sequence number stays in the kernel.
+    pub skip_until: u32,
+    /// Reserved: 1 when `skip_until` holds something.
+    pub has_skip: u32,
+}
+
+const _: () = assert!(size_of::<Half>() == 40);
+
+impl Half {
+    pub const EMPTY: Self = Self {
+        owner_time_ns: 0,
+        owner: 0,
+        next_seq: 0,
+        ack: 0,
+        isn: 0,
+        has_isn: 0,
+        records_lost: 0,
+        skip_until: 0,
+        has_skip: 0,
+    };
+}
+
+/// The value of the table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// `STATE_HTTP` or `STATE_OFF`.
+    pub state: u32,
+    pub reserved: u32,
+    /// What the lower endpoint sends.
+    pub from_low: Half,
+    /// What the higher endpoint sends.
+    pub from_high: Half,
+    /// Reserved.
+    pub room: [u64; 3],
+}
+
+const _: () = assert!(size_of::<Flow>() == 112);
+
+impl Flow {
+    pub const EMPTY: Self =
+        Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 3] };
+}
+
+/// Ways a segment can pass one interface.
+pub const WAY_IN: u32 = 0;
+pub const WAY_OUT: u32 = 1;
+
+/// The number of an owner: never 0, because interface indices start at 1.
+#[inline(always)]
+pub const fn owner(ifindex: u32, way: u32) -> u32 {
+    (ifindex << 1) | way
+}
+
+/// Whether `a` lies after `b` on the circle of sequence numbers (RFC 9293 §3.4).
+#[inline(always)]
+pub const fn is_after(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::words;
+
+    #[test]
+    fn both_directions_share_a_key_and_differ_in_the_half() {
+        let client = (words([1; 16]), 40000);
+        let server = (words([2; 16]), 80);
+        let (there, half_there) = FlowKey::new(client, server);
+        let (back, half_back) = FlowKey::new(server, client);
+        assert_eq!(there, back);
+        assert_ne!(half_there, half_back);
+    }
+
+    #[test]
+    fn the_order_is_that_of_the_bytes_not_of_the_words() {
+        let mut a = [0; 16];
+        let mut b = [0; 16];
+        a[0] = 1;
+        b[7] = 2;
+        let (key, _) = FlowKey::new((words(a), 1), (words(b), 2));
+        assert_eq!(key.low, words(b));
+        assert_eq!((key.low_port, key.high_port), (2, 1));
+    }
+
+    #[test]
+    fn equal_addresses_are_told_apart_by_port() {
+        let (key, half) = FlowKey::new((words([7; 16]), 5000), (words([7; 16]), 80));
+        assert_eq!((key.low_port, key.high_port), (80, 5000));
+        assert_eq!(half, HalfIndex(true));
+    }
+
+    #[test]
+    fn order_of_sequence_numbers_wraps() {
+        assert!(is_after(5, u32::MAX - 5));
+        assert!(!is_after(u32::MAX - 5, 5));
+        assert!(!is_after(9, 9));
+    }
+}

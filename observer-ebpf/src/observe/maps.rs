@@ -1,0 +1,66 @@
+//! The maps and the read-only globals; names and shapes as `observer_common::config` has them.
+//! User space sets the sizes and the globals before the programs load.
+
+use core::ptr::{addr_of, read_volatile};
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
+use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
+use observer_common::flow::{Flow, FlowKey};
+use observer_common::stats::Counters;
+
+#[map]
+pub static RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+
+#[map]
+pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65536, 0);
+
+#[map]
+pub static STATS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// 1 while the reader sleeps on an empty ring and wants to be woken by the next record.
+#[map]
+pub static SLEEPER: Array<u32> = Array::with_max_entries(1, 0);
+
+/// A global that user space may set before the load. Reads are volatile, or the compiler would
+/// fold in the value that stands here.
+#[repr(transparent)]
+pub struct Setting<T>(T);
+
+impl<T: Copy> Setting<T> {
+    #[inline(always)]
+    pub fn load(&self) -> T {
+        // SAFETY: the reference is valid, and .rodata does not change after the load.
+        unsafe { read_volatile(&self.0) }
+    }
+}
+
+impl<T: Copy, const N: usize> Setting<[T; N]> {
+    /// One element. An index past the end reads the last one: the caller's loop is bounded, and
+    /// the verifier wants the bound at the load.
+    #[inline(always)]
+    pub fn at(&self, index: usize) -> T {
+        let index = if index < N { index } else { N - 1 };
+        // SAFETY: the index is below N, and .rodata does not change after the load.
+        unsafe { read_volatile(addr_of!(self.0).cast::<T>().add(index)) }
+    }
+}
+
+#[unsafe(no_mangle)]
+pub static PORTS_ON: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
+pub static PORTS: Setting<[u64; PORT_WORDS]> = Setting([0; PORT_WORDS]);
+
+#[unsafe(no_mangle)]
+pub static HOSTS_LEN: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
+pub static HOSTS: Setting<[Network; HOSTS_MAX]> =
+    Setting([Network { network: [0; 2], mask: [0; 2] }; HOSTS_MAX]);
+
+#[unsafe(no_mangle)]
+pub static CAPTURE_LIMIT: Setting<u32> = Setting(u32::MAX);
+
+#[unsafe(no_mangle)]
+pub static FILL_MARK: Setting<u64> = Setting(1 << 20);

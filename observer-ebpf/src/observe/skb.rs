@@ -1,0 +1,142 @@
+//! Reading an skb: bytes through `bpf_skb_load_bytes` alone, because direct access sees only the
+//! linear part, and what the kernel keeps beside the bytes.
+
+use aya_ebpf::bindings::{__sk_buff, bpf_hdr_start_off};
+use aya_ebpf::helpers::generated::{
+    bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_cgroup_id, bpf_skb_load_bytes,
+    bpf_skb_load_bytes_relative, bpf_tcp_sock,
+};
+use observer_common::flow::{WAY_IN, WAY_OUT};
+use observer_common::headers::{Buffer, Load};
+use observer_common::record::{Hook, VLAN_NONE};
+
+use crate::bounds;
+
+/// An skb at one of the hooks. The hook is a constant in each program.
+pub struct Skb {
+    raw: *mut __sk_buff,
+    pub hook: Hook,
+}
+
+/// What the sending socket knows; all 0 where there is none at hand.
+pub struct Socket {
+    pub cookie: u64,
+    pub cgroup_id: u64,
+    pub srtt_us: u32,
+    pub retransmits: u32,
+}
+
+impl Skb {
+    #[inline(always)]
+    pub fn new(raw: *mut __sk_buff, hook: Hook) -> Self {
+        Self { raw, hook }
+    }
+
+    #[inline(always)]
+    pub fn raw(&self) -> *mut __sk_buff {
+        self.raw
+    }
+
+    #[inline(always)]
+    pub fn ifindex(&self) -> u32 {
+        // SAFETY: the context of the program is valid while it runs.
+        unsafe { (*self.raw).ifindex }
+    }
+
+    /// Whether the segment comes in or goes out, as this interface sees it.
+    #[inline(always)]
+    pub fn way(&self) -> u32 {
+        match self.hook {
+            Hook::TcIngress => WAY_IN,
+            Hook::TcEgress => WAY_OUT,
+            // SAFETY: as above.
+            Hook::Socket if unsafe { (*self.raw).pkt_type } == PACKET_OUTGOING => WAY_OUT,
+            Hook::Socket => WAY_IN,
+        }
+    }
+
+    /// Identifier of the tag that the kernel moved out of the frame.
+    #[inline(always)]
+    pub fn vlan(&self) -> u16 {
+        // SAFETY: as above.
+        unsafe {
+            if (*self.raw).vlan_present == 0 {
+                return VLAN_NONE;
+            }
+            ((*self.raw).vlan_tci & 0x0fff) as u16
+        }
+    }
+
+    /// Copies `n_bytes` at `offset` to `to`, which has room for `max`. False when the skb does not
+    /// have them, or when there is nothing to copy.
+    #[inline(always)]
+    pub fn copy(&self, offset: u32, to: *mut u8, n_bytes: u32, max: u32) -> bool {
+        let Some(n_bytes) = bounds::size_within(n_bytes, max) else { return false };
+        // SAFETY: `to` has room for `max` bytes, and `n_bytes` is at most that.
+        unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to.cast(), n_bytes) == 0 }
+    }
+
+    /// Only the way out has a socket: on the way in the kernel looks it up after the hooks, and
+    /// the clone that a packet socket gets has lost it (`__skb_clone` clears `sk`).
+    #[inline(always)]
+    pub fn socket(&self) -> Socket {
+        let mut socket = Socket { cookie: 0, cgroup_id: 0, srtt_us: 0, retransmits: 0 };
+        if !matches!(self.hook, Hook::TcEgress) {
+            return socket;
+        }
+        // SAFETY: each pointer is checked for null before it is read or passed on.
+        unsafe {
+            let sk = (*self.raw).__bindgen_anon_2.sk;
+            if sk.is_null() {
+                return socket;
+            }
+            socket.cookie = bpf_get_socket_cookie(self.raw.cast());
+            socket.cgroup_id = bpf_skb_cgroup_id(self.raw);
+            let full = bpf_sk_fullsock(sk);
+            if full.is_null() {
+                return socket;
+            }
+            let tcp = bpf_tcp_sock(full);
+            if !tcp.is_null() {
+                // The kernel keeps the estimate times eight (struct tcp_sock, `srtt_us`).
+                socket.srtt_us = (*tcp).srtt_us >> 3;
+                socket.retransmits = (*tcp).total_retrans;
+            }
+        }
+        socket
+    }
+}
+
+impl Load for Skb {
+    #[inline(always)]
+    fn n_bytes(&self) -> u32 {
+        // SAFETY: the context of the program is valid while it runs.
+        unsafe { (*self.raw).len }
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        // SAFETY: as above.
+        u16::from_be(unsafe { (*self.raw).protocol } as u16)
+    }
+
+    #[inline(always)]
+    fn load(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool {
+        let to = (&raw mut to.0).cast();
+        // SAFETY: callers pass a constant that the buffer has room for.
+        unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to, n_bytes as u32) == 0 }
+    }
+
+    #[inline(always)]
+    fn load_network(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool {
+        let to = (&raw mut to.0).cast();
+        let start = bpf_hdr_start_off::BPF_HDR_START_NET;
+        // SAFETY: as above.
+        unsafe {
+            bpf_skb_load_bytes_relative(self.raw.cast(), offset, to, n_bytes as u32, start) == 0
+        }
+    }
+}
+
+/// include/uapi/linux/if_packet.h
+const PACKET_OUTGOING: u32 = 4;

@@ -1,0 +1,59 @@
+//! One segment from hook to outcome, and the count of it. Each run counts one `seen` and exactly
+//! one outcome, here and nowhere else, so that the ledger adds up.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use observer_common::config::LOOPBACK_IFINDEX;
+use observer_common::flow::{FlowKey, HalfIndex, WAY_IN, owner};
+use observer_common::record::{NOTE_DETECTED, NOTE_OWNER_MOVED};
+use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
+
+use crate::emit::{Emission, emit};
+use crate::maps::STATS;
+use crate::skb::Skb;
+use crate::{filter, flow, headers};
+
+#[inline(always)]
+pub fn run(skb: &Skb) {
+    let Some(counters) = STATS.get_ptr_mut(0) else { return };
+    // SAFETY: the slot belongs to this CPU, and a program is not interrupted by another run here:
+    // tc and packet sockets run with bottom halves disabled.
+    let counters = unsafe { &mut *counters };
+    let outcome = match observe(skb, counters) {
+        Ok(()) => Outcome::Emitted,
+        Err(outcome) => outcome,
+    };
+    counters.seen += 1;
+    // The mask is for the verifier: it does not know how many outcomes there are.
+    counters.outcomes[outcome as usize & (OUTCOME_SLOTS - 1)] += 1;
+}
+
+#[inline(always)]
+fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
+    // The way out of the loopback device is the one that has the sender's socket, for both
+    // halves; the way in shows the same skb again.
+    let way = skb.way();
+    let ifindex = skb.ifindex();
+    if ifindex == LOOPBACK_IFINDEX && way == WAY_IN {
+        return Err(Outcome::Loopback);
+    }
+    let tcp = headers::find(skb)?;
+    filter::check(&tcp)?;
+    let source = (tcp.source, tcp.source_port);
+    let (key, HalfIndex(from_high)) = FlowKey::new(source, (tcp.destination, tcp.destination_port));
+    let (flow, detected) = flow::find(skb, &tcp, &key)?;
+    // SAFETY: the entry stays readable and writable until the program ends (RCU).
+    let flow = unsafe { &mut *flow };
+    let half = if from_high { &mut flow.from_high } else { &mut flow.from_low };
+    let time_ns = unsafe { bpf_ktime_get_ns() };
+    let moved = flow::claim(half, &tcp, owner(ifindex, way), time_ns)?;
+    let mut notes = 0;
+    if detected {
+        counters.flows += 1;
+        notes |= NOTE_DETECTED;
+    }
+    if moved {
+        counters.owner_moves += 1;
+        notes |= NOTE_OWNER_MOVED;
+    }
+    emit(&Emission { skb, tcp: &tcp, time_ns, ifindex, notes }, half, counters)
+}

@@ -1,0 +1,60 @@
+//! Why a capture did not start or stopped.
+
+use std::io;
+
+use aya::EbpfError;
+use aya::maps::MapError;
+use aya::programs::ProgramError;
+
+use super::netlink::NetlinkError;
+
+/// Each message ends with what to do, where something can be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    #[error("needs {}: run as root or with sudo", .missing.join(" and "))]
+    MissingPrivileges { missing: Vec<&'static str> },
+
+    #[error(
+        "the kernel refuses BPF to this process although it has the capabilities; a container or a lock-down policy forbids the bpf system call: allow it there"
+    )]
+    Forbidden(#[source] io::Error),
+
+    #[error("this kernel has no BPF ring buffer: needs Linux 5.8 or later")]
+    NoRingBuffer,
+
+    #[error("no such interface: {} (there are: {})", .missing.join(", "), .present.join(", "))]
+    NoSuchInterface { missing: Vec<String>, present: Vec<String> },
+
+    #[error("{n_hosts} host filters are more than {max}: name fewer, or wider networks")]
+    TooManyHosts { n_hosts: usize, max: usize },
+
+    #[error(
+        "the kernel's verifier refused program {program}: {source}; please report it with this log:\n{log}"
+    )]
+    Refused { program: &'static str, source: io::Error, log: String },
+
+    #[error("cannot load the eBPF programs")]
+    Load(#[from] EbpfError),
+
+    #[error("cannot use a BPF map")]
+    Map(#[from] MapError),
+
+    #[error("cannot load or attach program {program}")]
+    Program { program: &'static str, source: ProgramError },
+
+    #[error("the eBPF object has no {0}: it was built from other sources")]
+    Incomplete(&'static str),
+
+    #[error("cannot follow the interfaces")]
+    Links(#[from] NetlinkError),
+
+    #[error("cannot {action}")]
+    System { action: &'static str, source: io::Error },
+}
+
+impl CaptureError {
+    /// For use with `map_err`.
+    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { action, source }
+    }
+}

@@ -1,0 +1,96 @@
+//! The interfaces of this network namespace, now and as they change, through rtnetlink.
+
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+
+use netlink_packet_core::NetlinkPayload;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_sys::{Socket, SocketAddr};
+
+use super::netlink::{self, NetlinkError, failed};
+
+/// A network interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub ifindex: u32,
+    pub name: String,
+    pub is_loopback: bool,
+}
+
+/// Something happened to an interface.
+pub(super) enum Change {
+    /// It is there: new, renamed, or changed otherwise.
+    Present(Interface),
+    Gone(u32),
+}
+
+/// A socket that hears of every change.
+pub(super) struct Links {
+    news: Socket,
+}
+
+impl Links {
+    pub(super) fn open() -> Result<Self, NetlinkError> {
+        let mut news = netlink::socket()?;
+        news.bind(&SocketAddr::new(0, RTMGRP_LINK)).map_err(failed("bind"))?;
+        news.set_non_blocking(true).map_err(failed("stop blocking"))?;
+        Ok(Self { news })
+    }
+
+    /// Readable when [`Links::changes`] has something.
+    pub(super) fn fd(&self) -> RawFd {
+        self.news.as_raw_fd()
+    }
+
+    /// Every interface there is now.
+    pub(super) fn list(&self) -> Result<Vec<Interface>, NetlinkError> {
+        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        let mut found = Vec::new();
+        netlink::dump(request, |message| {
+            if let RouteNetlinkMessage::NewLink(link) = message {
+                found.extend(interface(&link));
+            }
+        })?;
+        Ok(found)
+    }
+
+    /// What has happened since the last call. When there was more than the socket could hold, the
+    /// list of what is there now takes its place; what is gone then shows when its links fail.
+    pub(super) fn changes(&mut self) -> Result<Vec<Change>, NetlinkError> {
+        let mut changes = Vec::new();
+        loop {
+            let bytes = match self.news.recv_from_full() {
+                Ok((bytes, _)) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    changes.extend(self.list()?.into_iter().map(Change::Present));
+                    continue;
+                }
+                Err(error) => return Err(failed("receive")(error)),
+            };
+            netlink::each_message(&bytes, |payload| match payload {
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    changes.extend(interface(&link).map(Change::Present));
+                }
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelLink(link)) => {
+                    changes.push(Change::Gone(link.header.index));
+                }
+                _ => {}
+            })?;
+        }
+    }
+}
+
+fn interface(link: &LinkMessage) -> Option<Interface> {
+    let name = link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.clone()),
+        _ => None,
+    })?;
+    let is_loopback = link.header.flags.contains(LinkFlags::Loopback);
+    Some(Interface { ifindex: link.header.index, name, is_loopback })
+}
+
+/// include/uapi/linux/rtnetlink.h
+const RTMGRP_LINK: u32 = 1;

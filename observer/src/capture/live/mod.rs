@@ -1,0 +1,254 @@
+//! Live capture: loads the eBPF programs, attaches them, follows interfaces as they come and go,
+//! and hands out segments from the ring. It must not know HTTP.
+//!
+//! One [`Capture`] is one set of loaded programs. Dropping it detaches them; when the process is
+//! killed instead, the kernel takes TCX links and packet sockets away with it, and clsact filters
+//! are cleared away by the next start.
+
+mod clock;
+mod clsact;
+mod error;
+mod ledger;
+mod links;
+mod netlink;
+mod object;
+mod options;
+mod privileges;
+mod ring;
+mod socket;
+mod tc;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use error::CaptureError;
+pub use ledger::{Filtered, Ledger, Lost};
+pub use links::Interface;
+pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
+
+use crate::decode::decode;
+use crate::segment::{FlowKey, Segment};
+use clock::Clock;
+use links::{Change, Links};
+use object::Object;
+use ring::Reader;
+use socket::PacketSocket;
+use tc::Taps;
+
+/// A running capture.
+pub struct Capture {
+    // The order of the fields is the order of the drop: first nothing attaches any more.
+    tap: Tap,
+    links: Links,
+    reader: Reader,
+    object: Object,
+    clock: Clock,
+    wanted: Interfaces,
+    attached: BTreeMap<u32, Interface>,
+    warnings: Vec<String>,
+    undecodable: u64,
+}
+
+/// What holds the programs to the traffic.
+enum Tap {
+    Tc(Taps),
+    Socket(PacketSocket),
+}
+
+impl Capture {
+    /// Loads and attaches. Afterwards segments gather in the ring until [`Capture::poll`].
+    pub fn start(options: &Options) -> Result<Self, CaptureError> {
+        let mut warnings = Vec::new();
+        let links = Links::open()?;
+        let present = links.list()?;
+        let chosen = choose(&options.interfaces, &present, &mut warnings)?;
+        clsact::sweep(&present);
+        let mut object = Object::load(options)?;
+        let tap = match options.backend {
+            Backend::Tc => tap_tc(&mut object, options, &chosen, &mut warnings)?,
+            Backend::Socket => tap_socket(&mut object, options, &chosen)?,
+            Backend::Auto => match tap_tc(&mut object, options, &chosen, &mut warnings) {
+                Ok(tap) => tap,
+                Err(error) => {
+                    let Ok(tap) = tap_socket(&mut object, options, &chosen) else {
+                        // The first failure is the one to mend.
+                        return Err(error);
+                    };
+                    warnings.push(format!("tc cannot be had, using a packet socket: {error}"));
+                    tap
+                }
+            },
+        };
+        let attached = match &tap {
+            Tap::Tc(taps) => chosen.into_iter().filter(|link| taps.holds(link.ifindex)).collect(),
+            Tap::Socket(_) => chosen,
+        };
+        Ok(Self {
+            reader: Reader::new(object.take_ring()?, object.take_sleeper()?, links.fd())?,
+            tap,
+            links,
+            object,
+            clock: Clock::new(),
+            wanted: options.interfaces.clone(),
+            attached: attached.into_iter().map(|link| (link.ifindex, link)).collect(),
+            warnings,
+            undecodable: 0,
+        })
+    }
+
+    /// Hands each waiting segment to `sink`, in the order of the ring, which is the order in time
+    /// of each flow. Waits up to `timeout` when there is none, and returns how many there were.
+    ///
+    /// Segments come in batches, at most a few milliseconds old, and a call ends after a bounded
+    /// number of them. The payload lies in the ring: it is gone when `sink` returns.
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        mut sink: impl FnMut(&Segment<'_>),
+    ) -> Result<usize, CaptureError> {
+        self.clock.refresh();
+        let offset = self.clock.offset();
+        let undecodable = &mut self.undecodable;
+        let polled = self.reader.poll(timeout, |record| match decode(record, offset) {
+            Ok(segment) => sink(&segment),
+            // Cannot happen while both sides are built together; counted, not believed.
+            Err(_) => *undecodable += 1,
+        })?;
+        if polled.links_changed {
+            self.follow_links()?;
+        }
+        Ok(polled.n_records)
+    }
+
+    /// What went wrong without stopping the capture, since the last call.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    /// The backend in use: `Tc` or `Socket`, never `Auto`.
+    pub fn backend(&self) -> Backend {
+        match self.tap {
+            Tap::Tc(_) => Backend::Tc,
+            Tap::Socket(_) => Backend::Socket,
+        }
+    }
+
+    /// The interfaces that are watched now.
+    pub fn interfaces(&self) -> impl Iterator<Item = &Interface> {
+        self.attached.values()
+    }
+
+    /// The name of a watched interface.
+    pub fn interface_name(&self, ifindex: u32) -> Option<&str> {
+        self.attached.get(&ifindex).map(|link| link.name.as_str())
+    }
+
+    /// The kernel's counters, summed over the CPUs.
+    pub fn ledger(&self) -> Result<Ledger, CaptureError> {
+        let mut ledger = self.object.ledger()?;
+        ledger.undecodable = self.undecodable;
+        Ok(ledger)
+    }
+
+    /// Turns a flow off: it is not HTTP after all, and the kernel emits nothing more of it until
+    /// a SYN starts a new connection between the same ends.
+    pub fn forget(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
+        self.object.forget(flow)
+    }
+
+    /// Attaches to what has come and lets go of what went.
+    fn follow_links(&mut self) -> Result<(), CaptureError> {
+        for change in self.links.changes()? {
+            match change {
+                Change::Gone(ifindex) => {
+                    self.attached.remove(&ifindex);
+                    match &mut self.tap {
+                        Tap::Tc(taps) => taps.forget(ifindex),
+                        Tap::Socket(socket) => socket.forget(ifindex),
+                    }
+                }
+                Change::Present(link) => self.meet(link),
+            }
+        }
+        Ok(())
+    }
+
+    fn meet(&mut self, link: Interface) {
+        if !self.wanted.includes(&link.name) {
+            return;
+        }
+        let is_new = !self.attached.contains_key(&link.ifindex);
+        let result = match &mut self.tap {
+            Tap::Tc(taps) if is_new => taps.attach(&mut self.object, &link),
+            Tap::Socket(socket) if is_new => socket.add(&mut self.object, &link),
+            _ => Ok(()),
+        };
+        match result {
+            Ok(()) => {
+                self.attached.insert(link.ifindex, link);
+            }
+            Err(error) => self.warnings.push(format!("not watching {}: {error}", link.name)),
+        }
+    }
+}
+
+/// The interfaces that were asked for and are there. A name that is missing is a warning while
+/// another is there; in `Any` an interface that cannot be watched never fails the start.
+fn choose(
+    wanted: &Interfaces,
+    present: &[Interface],
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Interface>, CaptureError> {
+    let chosen: Vec<_> =
+        present.iter().filter(|link| wanted.includes(&link.name)).cloned().collect();
+    let Interfaces::Named(names) = wanted else { return Ok(chosen) };
+    let is_there = |name: &String| present.iter().any(|link| link.name == *name);
+    let missing: Vec<_> = names.iter().filter(|name| !is_there(name)).cloned().collect();
+    if chosen.is_empty() {
+        let present = present.iter().map(|link| link.name.clone()).collect();
+        return Err(CaptureError::NoSuchInterface { missing, present });
+    }
+    for name in missing {
+        warnings.push(format!("interface {name} does not exist; watching for it to appear"));
+    }
+    Ok(chosen)
+}
+
+fn tap_tc(
+    object: &mut Object,
+    options: &Options,
+    chosen: &[Interface],
+    warnings: &mut Vec<String>,
+) -> Result<Tap, CaptureError> {
+    privileges::check(Backend::Tc)?;
+    object.load_tc()?;
+    let mut taps = Taps::new(options.tc_attach);
+    let mut first_error = None;
+    let mut n_attached = 0;
+    for link in chosen {
+        match taps.attach(object, link) {
+            Ok(()) => n_attached += 1,
+            Err(error) => {
+                warnings.push(format!("not watching {}: {error}", link.name));
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    match first_error {
+        Some(error) if n_attached == 0 => {
+            warnings.clear();
+            Err(error)
+        }
+        _ => Ok(Tap::Tc(taps)),
+    }
+}
+
+fn tap_socket(
+    object: &mut Object,
+    options: &Options,
+    chosen: &[Interface],
+) -> Result<Tap, CaptureError> {
+    privileges::check(Backend::Socket)?;
+    object.load_socket()?;
+    Ok(Tap::Socket(PacketSocket::open(object, &options.interfaces, chosen)?))
+}

@@ -1,0 +1,204 @@
+//! The loaded eBPF object: its globals before the load, its maps and programs after.
+
+use std::net::IpAddr;
+
+use aya::maps::{Array, HashMap, MapData, MapType, PerCpuArray, RingBuf};
+use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
+use aya::{Ebpf, EbpfLoader, Pod};
+use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS, words};
+use observer_common::flow::{self, STATE_OFF};
+use observer_common::stats::Counters;
+
+use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
+use crate::segment::FlowKey;
+
+/// Built by `build.rs` from `observer-ebpf`.
+static BYTES: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe"));
+
+pub(super) struct Object {
+    ebpf: Ebpf,
+    flows: HashMap<MapData, Wire<flow::FlowKey>, Wire<flow::Flow>>,
+    stats: PerCpuArray<MapData, Wire<Counters>>,
+}
+
+/// A type that both sides share, as plain bytes.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Wire<T>(T);
+
+// SAFETY: `observer_common` makes these `repr(C)` of integers with their padding spelled out.
+unsafe impl Pod for Wire<flow::FlowKey> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<flow::Flow> {}
+// SAFETY: as above.
+unsafe impl Pod for Wire<Counters> {}
+
+impl Object {
+    /// Creates the maps and sets the globals; the programs load later, those that are needed.
+    pub(super) fn load(options: &Options) -> Result<Self, CaptureError> {
+        let settings = Settings::new(options)?;
+        let mut loader = EbpfLoader::new();
+        settings.apply(&mut loader);
+        loader.map_max_entries(config::RING, settings.ring_bytes);
+        loader.map_max_entries(config::FLOWS, options.max_flows.max(1));
+        let mut ebpf = match loader.load(BYTES) {
+            Ok(ebpf) => ebpf,
+            Err(error) => return Err(explain(error, options.backend)),
+        };
+        let flows = take(&mut ebpf, config::FLOWS)?.try_into()?;
+        let stats = take(&mut ebpf, config::STATS)?.try_into()?;
+        Ok(Self { ebpf, flows, stats })
+    }
+
+    pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
+        for program in [config::TC_INGRESS, config::TC_EGRESS] {
+            self.classifier(program)?.load().map_err(|error| refused(program, error))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn load_socket(&mut self) -> Result<(), CaptureError> {
+        let program = config::SOCKET;
+        self.socket_filter()?.load().map_err(|error| refused(program, error))
+    }
+
+    pub(super) fn classifier(
+        &mut self,
+        name: &'static str,
+    ) -> Result<&mut SchedClassifier, CaptureError> {
+        let program = self.ebpf.program_mut(name).ok_or(CaptureError::Incomplete(name))?;
+        program.try_into().map_err(|source| CaptureError::Program { program: name, source })
+    }
+
+    pub(super) fn socket_filter(&mut self) -> Result<&mut SocketFilter, CaptureError> {
+        let name = config::SOCKET;
+        let program = self.ebpf.program_mut(name).ok_or(CaptureError::Incomplete(name))?;
+        program.try_into().map_err(|source| CaptureError::Program { program: name, source })
+    }
+
+    pub(super) fn take_ring(&mut self) -> Result<RingBuf<MapData>, CaptureError> {
+        Ok(take(&mut self.ebpf, config::RING)?.try_into()?)
+    }
+
+    pub(super) fn take_sleeper(&mut self) -> Result<Array<MapData, u32>, CaptureError> {
+        Ok(take(&mut self.ebpf, config::SLEEPER)?.try_into()?)
+    }
+
+    pub(super) fn ledger(&self) -> Result<Ledger, CaptureError> {
+        let per_cpu = self.stats.get(&0, 0)?;
+        Ok(Ledger::sum(per_cpu.iter().map(|counters| &counters.0)))
+    }
+
+    pub(super) fn forget(&mut self, key: &FlowKey) -> Result<(), CaptureError> {
+        let key = Wire(flow::FlowKey {
+            low: words(key.low.addr),
+            high: words(key.high.addr),
+            low_port: key.low.port,
+            high_port: key.high.port,
+            reserved: 0,
+        });
+        let value = Wire(flow::Flow { state: STATE_OFF, ..flow::Flow::EMPTY });
+        Ok(self.flows.insert(key, value, 0)?)
+    }
+}
+
+/// The read-only globals, in the shapes of `observer_common::config`.
+struct Settings {
+    ports_on: u32,
+    ports: [u64; PORT_WORDS],
+    hosts_len: u32,
+    hosts: [[u64; 4]; HOSTS_MAX],
+    capture_limit: u32,
+    fill_mark: u64,
+    ring_bytes: u32,
+}
+
+impl Settings {
+    fn new(options: &Options) -> Result<Self, CaptureError> {
+        let mut ports = [0; PORT_WORDS];
+        for port in &options.ports {
+            ports[usize::from(port >> 6)] |= 1 << (port & 63);
+        }
+        let n_hosts = options.hosts.len();
+        if n_hosts > HOSTS_MAX {
+            return Err(CaptureError::TooManyHosts { n_hosts, max: HOSTS_MAX });
+        }
+        let mut hosts = [[0; 4]; HOSTS_MAX];
+        for (slot, host) in hosts.iter_mut().zip(&options.hosts) {
+            let Network { network, mask } = network(*host);
+            *slot = [network[0], network[1], mask[0], mask[1]];
+        }
+        let ring_bytes = ring_bytes(options.ring_bytes);
+        Ok(Self {
+            ports_on: u32::from(!options.ports.is_empty()),
+            ports,
+            hosts_len: n_hosts as u32,
+            hosts,
+            capture_limit: options.capture_limit,
+            fill_mark: u64::from(ring_bytes / FILL_MARK_PART).min(FILL_MARK_MAX),
+            ring_bytes,
+        })
+    }
+
+    fn apply<'a>(&'a self, loader: &mut EbpfLoader<'a>) {
+        loader
+            .override_global(config::PORTS_ON, &self.ports_on, true)
+            .override_global(config::PORTS, &self.ports, true)
+            .override_global(config::HOSTS_LEN, &self.hosts_len, true)
+            .override_global(config::HOSTS, &self.hosts, true)
+            .override_global(config::CAPTURE_LIMIT, &self.capture_limit, true)
+            .override_global(config::FILL_MARK, &self.fill_mark, true);
+    }
+}
+
+fn network(host: HostFilter) -> Network {
+    match host.address {
+        // The prefix counts from the IPv4 address, which is the end of a mapped one.
+        IpAddr::V4(v4) => Network::new(v4.to_ipv6_mapped().octets(), host.prefix.min(32) + 96),
+        IpAddr::V6(v6) => Network::new(v6.octets(), host.prefix),
+    }
+}
+
+/// The kernel wants a power of two that is a multiple of a page (ringbuf_map_alloc).
+fn ring_bytes(wanted: u32) -> u32 {
+    // SAFETY: no pointers.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    let page = u32::try_from(page).unwrap_or(4096);
+    wanted.clamp(page, RING_MAX).next_power_of_two()
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+    ebpf.take_map(name).ok_or(CaptureError::Incomplete(name))
+}
+
+/// A failure to create the maps, with its cause where that can be found out.
+fn explain(error: aya::EbpfError, backend: Backend) -> CaptureError {
+    if let Err(missing) = privileges::check(backend) {
+        return missing;
+    }
+    if let Ok(false) = aya::sys::is_map_supported(MapType::RingBuf) {
+        return CaptureError::NoRingBuffer;
+    }
+    CaptureError::Load(error)
+}
+
+fn refused(program: &'static str, error: ProgramError) -> CaptureError {
+    match error {
+        ProgramError::LoadError { io_error, .. }
+            if io_error.raw_os_error() == Some(libc::EPERM) =>
+        {
+            CaptureError::Forbidden(io_error)
+        }
+        ProgramError::LoadError { io_error, verifier_log } => {
+            CaptureError::Refused { program, source: io_error, log: verifier_log.to_string() }
+        }
+        source => CaptureError::Program { program, source },
+    }
+}
+
+/// The largest power of two that a u32 holds is more than anybody needs, and twice it is mapped.
+const RING_MAX: u32 = 1 << 30;
+/// The reader is woken early enough to leave most of the ring for what comes meanwhile,
+const FILL_MARK_PART: u32 = 8;
+/// and not so late that a large ring falls out of the cache.
+const FILL_MARK_MAX: u64 = 1 << 20;

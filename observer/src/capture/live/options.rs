@@ -1,0 +1,85 @@
+//! What a capture can be asked for.
+
+use std::net::IpAddr;
+
+/// How to capture, and what.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub interfaces: Interfaces,
+    pub backend: Backend,
+    /// How the tc backend attaches.
+    pub tc_attach: TcAttach,
+    /// Only flows with one of these ports at either end; empty means every port.
+    pub ports: Vec<u16>,
+    /// Only flows with one end in one of these networks (at most 16); empty means every host.
+    pub hosts: Vec<HostFilter>,
+    /// Bytes of the ring; rounded up to a power of two and to a page.
+    pub ring_bytes: u32,
+    /// Flows the kernel remembers as HTTP; the one unused for longest makes room.
+    pub max_flows: u32,
+    /// Payload bytes to copy of one segment, at most.
+    pub capture_limit: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            interfaces: Interfaces::Any,
+            backend: Backend::Auto,
+            tc_attach: TcAttach::Auto,
+            ports: Vec::new(),
+            hosts: Vec::new(),
+            ring_bytes: 16 << 20,
+            max_flows: 65536,
+            capture_limit: u32::MAX,
+        }
+    }
+}
+
+/// Which interfaces to watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interfaces {
+    /// All there are, and those that come later.
+    Any,
+    /// These, and these again when they come back.
+    Named(Vec<String>),
+}
+
+impl Interfaces {
+    pub(super) fn includes(&self, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Named(names) => names.iter().any(|wanted| wanted == name),
+        }
+    }
+}
+
+/// Where in the kernel segments are seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// `Tc`, and `Socket` when that cannot be had.
+    Auto,
+    /// Classifiers at each interface.
+    Tc,
+    /// A filter on a packet socket.
+    Socket,
+}
+
+/// How classifiers are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TcAttach {
+    /// `Tcx`, and `Clsact` where the kernel has no TCX.
+    Auto,
+    /// Links at the head of the chain; Linux 6.6 and later.
+    Tcx,
+    /// Filters in a clsact qdisc.
+    Clsact,
+}
+
+/// An address and the bits of it that count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostFilter {
+    pub address: IpAddr,
+    /// 0 to 32 for IPv4, 0 to 128 for IPv6.
+    pub prefix: u8,
+}
