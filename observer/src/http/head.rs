@@ -237,7 +237,7 @@ fn parse_version(text: &[u8], anomalies: &mut Anomalies) -> Version {
         b"HTTP/0.9" => Version::HTTP_09,
         [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
             anomalies.insert(Anomaly::InvalidVersion);
-            Version { major: major.wrapping_sub(b'0'), minor: minor.wrapping_sub(b'0') }
+            Version { major: major.saturating_sub(b'0'), minor: minor.saturating_sub(b'0') }
         }
         _ => {
             anomalies.insert(Anomaly::InvalidVersion);

@@ -1,6 +1,7 @@
 //! The whole engine behind six calls. It does no I/O and asks no clock: segments and the time go
 //! in, events come out, and the same segments always give the same events.
 
+mod collect;
 mod connection;
 
 use std::collections::VecDeque;

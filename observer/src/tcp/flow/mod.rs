@@ -8,62 +8,15 @@
 //!
 //! Knows nothing of what the bytes mean.
 
+mod facts;
+mod wait;
+
 use super::assembler::Piece;
 use super::half::{Fin, Half, HalfFacts, Place};
 use super::{Application, Cause, Delivery, Limits, What};
-use crate::segment::{Endpoint, FlowKey, Offset, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
+use crate::segment::{FlowKey, Offset, Segment, SeqNumber, TcpFlags, Timestamp};
 
-/// Which endpoint of the [`FlowKey`] sent something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    Low,
-    High,
-}
-
-impl Side {
-    #[must_use]
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Low => Self::High,
-            Self::High => Self::Low,
-        }
-    }
-}
-
-/// What is known of a flow beside its bytes.
-#[derive(Clone, Debug)]
-pub struct Facts {
-    pub key: FlowKey,
-    /// Time of the first segment.
-    pub opened: Timestamp,
-    /// Who sent the SYN, where it was seen.
-    pub initiator: Option<Side>,
-    /// Nanoseconds from the SYN to the acknowledgement of the SYN-ACK.
-    pub handshake_ns: Option<u64>,
-    /// Origin of the first segment.
-    pub origin: Origin,
-    /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
-    pub srtt_us: u32,
-    syn_time: Option<Timestamp>,
-    halves: [HalfFacts; 2],
-}
-
-impl Facts {
-    pub fn half(&self, side: Side) -> &HalfFacts {
-        let [low, high] = &self.halves;
-        match side {
-            Side::Low => low,
-            Side::High => high,
-        }
-    }
-
-    pub fn endpoint(&self, side: Side) -> Endpoint {
-        match side {
-            Side::Low => self.key.low,
-            Side::High => self.key.high,
-        }
-    }
-}
+pub use self::facts::{Facts, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -375,14 +328,6 @@ impl<A: Application> Flow<A> {
         }
     }
 
-    /// Past its share of memory a half stops waiting for what is missing.
-    fn enforce_bounds(&mut self, limits: &Limits, now: Timestamp, out: &mut A::Output) {
-        while self.halves.iter().any(|h| {
-            h.pending.n_bytes() > limits.half_bytes || h.pending.n_pieces() > limits.half_pieces
-        }) && self.unblock(now, out)
-        {}
-    }
-
     /// When `handle_timeout` has something to do.
     pub(super) fn deadline(&self, limits: &Limits) -> Timestamp {
         match self.phase {
@@ -392,13 +337,6 @@ impl<A: Application> Flow<A> {
                 self.gap_deadline(limits).map_or(idle, |gap| gap.min(idle))
             }
         }
-    }
-
-    fn gap_deadline(&self, limits: &Limits) -> Option<Timestamp> {
-        let since = self.halves.iter().filter_map(Half::waiting_since).min()?;
-        let evidence = self.halves.iter().any(Half::hole_is_acknowledged)
-            || self.halves.iter().any(|h| !h.seen);
-        Some(since.after(if evidence { limits.reorder_ns } else { limits.gap_ns }))
     }
 
     /// Acts on the deadline. Returns false when the flow can be forgotten.
@@ -428,55 +366,6 @@ impl<A: Application> Flow<A> {
             return false;
         }
         true
-    }
-
-    /// Gives up the missing bytes that block delivery. Returns false when nothing was blocked.
-    fn unblock(&mut self, now: Timestamp, out: &mut A::Output) -> bool {
-        let Some((side, upto)) = self.blocking_hole() else { return false };
-        let offset = self.half(side).next();
-        self.half_mut(side).advance_to(upto);
-        let what = What::Gap(upto.since(offset));
-        self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
-        self.drain(out);
-        true
-    }
-
-    /// The hole to give up first, and where it ends.
-    fn blocking_hole(&self) -> Option<(Side, Offset)> {
-        let sides = [Side::Low, Side::High];
-        // First the holes that the peer's acknowledgement proves.
-        for side in sides {
-            let half = self.half(side);
-            let Some(end) = self.hole_end(side) else { continue };
-            if half.hole_is_acknowledged() {
-                return Some((side, end.min(half.max_acked)));
-            }
-        }
-        // Then bytes that a waiting segment of the other half acknowledges and nobody has seen.
-        for side in sides {
-            let (half, opposite) = (self.half(side), self.half(side.opposite()));
-            let piece = half.pending.first().map(|p| (p.offset, p.acked));
-            let waiting = piece.or(half.fin.filter(|_| !half.ended).map(|f| (f.offset, f.acked)));
-            if let Some((offset, acked)) = waiting
-                && offset <= half.next()
-                && !opposite.covers(acked)
-            {
-                let end = self.hole_end(side.opposite()).unwrap_or(Offset(u64::MAX));
-                return acked.map(|acked| (side.opposite(), acked.min(end)));
-            }
-        }
-        // Last the holes that only time speaks for.
-        sides.into_iter().find_map(|side| Some((side, self.hole_end(side)?)))
-    }
-
-    /// Where the missing bytes at `next` end: at a stored piece, or at the FIN.
-    fn hole_end(&self, side: Side) -> Option<Offset> {
-        let half = self.half(side);
-        if half.ended {
-            return None;
-        }
-        let piece = half.pending.first().map(|p| p.offset);
-        piece.or(half.fin.map(|f| f.offset)).filter(|&end| end > half.next())
     }
 
     /// Tells everything that is left and ends both halves.

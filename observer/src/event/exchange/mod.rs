@@ -1,0 +1,72 @@
+//! `http.exchange`: one request with its response.
+
+mod line;
+mod obs;
+mod url;
+
+use std::sync::Arc;
+
+use crate::message::Exchange;
+use crate::segment::{Endpoint, Timestamp};
+
+/// What the flow tells beside the messages.
+#[derive(Clone, Debug)]
+pub struct FlowFacts {
+    /// The same in every event of the flow; two flows differ with all likelihood.
+    pub id: u64,
+    pub client: Endpoint,
+    pub server: Endpoint,
+    pub handshake_ns: Option<u64>,
+    /// Microseconds; 0 when unknown.
+    pub srtt_us: u32,
+    /// Segments of both halves that brought nothing new, so far.
+    pub retransmissions: u32,
+    /// The DTH bit (RFC 9401) was seen from the client, from the server.
+    pub dth: (bool, bool),
+    pub capture: Capture,
+}
+
+/// Where the flow was captured.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    pub interface: Option<Arc<str>>,
+    pub hook: &'static str,
+    pub backend: &'static str,
+    pub vlan: Option<u16>,
+    pub encapsulation: Option<&'static str>,
+}
+
+/// What impairs the event. All zero and false: nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Integrity {
+    pub midstream: bool,
+    pub overlap_conflicts: u32,
+    /// Records of this flow that were lost on the ring.
+    pub ring_loss: u32,
+    pub damaged_segments: u32,
+}
+
+/// The event.
+#[derive(Clone, Debug)]
+pub struct HttpExchange {
+    pub exchange: Exchange,
+    pub flow: FlowFacts,
+    pub integrity: Integrity,
+    /// Every header field is wanted, not only the promoted ones.
+    pub headers: bool,
+    /// Keys of what was masked.
+    pub redacted: Vec<String>,
+}
+
+impl HttpExchange {
+    /// First byte of the request; where there is none, of the response.
+    pub fn timestamp(&self) -> Timestamp {
+        let exchange = &self.exchange;
+        let first = exchange.request.as_ref().or(exchange.response.as_ref());
+        first.map_or(Timestamp(0), |m| m.first.time)
+    }
+
+    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
+        super::write(&line::Line::new(self), out);
+    }
+}

@@ -1,0 +1,114 @@
+//! A request target taken apart, RFC 9112 §3.2 and OpenTelemetry's `url.*`.
+
+use serde::Serialize;
+
+use super::super::text::Text;
+use crate::message::Head;
+
+#[derive(Serialize)]
+pub(super) struct Url<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scheme: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original: Option<Text<'a>>,
+}
+
+impl<'a> Url<'a> {
+    /// The parts of a request target, RFC 9112 §3.2.
+    pub(super) fn new(head: &'a Head) -> Option<Self> {
+        let target = head.target()?;
+        let host = head.value("host");
+        let without_fragment = target.split(|&b| b == b'#').next().unwrap_or_default();
+        let scheme_end = find(without_fragment, b"://").filter(|&at| {
+            without_fragment.get(..at).is_some_and(|s| s.iter().all(u8::is_ascii_alphanumeric))
+        });
+        let mut scheme: &[u8] = b"http";
+        let (authority, rest) = if head.method() == Some(b"CONNECT") {
+            (Some(target).filter(|t| !t.starts_with(b"/")), None)
+        } else if let Some(at) = scheme_end.filter(|&at| at > 0) {
+            scheme = without_fragment.get(..at).unwrap_or_default();
+            let after = without_fragment.get(at.saturating_add(3)..).unwrap_or_default();
+            let n = after.iter().position(|b| matches!(b, b'/' | b'?')).unwrap_or(after.len());
+            let (authority, rest) = after.split_at_checked(n).unwrap_or_default();
+            (Some(authority), Some(rest))
+        } else {
+            (None, Some(without_fragment).filter(|t| t.starts_with(b"/")))
+        };
+        // RFC 9112 §3.2.2: the target's authority goes before Host, where it is one.
+        let authority = authority.and_then(split_authority).or_else(|| split_authority(host?));
+        let (domain, port) = authority.unzip();
+        let (path, query) = match rest {
+            Some(rest) => match memchr::memchr(b'?', rest) {
+                Some(at) => (rest.get(..at), rest.get(at.saturating_add(1)..)),
+                None => (Some(rest), None),
+            },
+            None => (None, None),
+        };
+        Some(Self {
+            scheme: Some(Text(scheme)),
+            domain: domain.map(Text),
+            port: port.flatten(),
+            path: path.map(Text),
+            query: query.map(Text),
+            original: Some(target).filter(|t| !t.is_empty()).map(Text),
+        })
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    memchr::memmem::find(bytes, what)
+}
+
+/// Host and port of an authority or Host value, without user information; `None` where it is none.
+fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
+    let at = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
+    let authority = authority.get(at..)?.trim_ascii();
+    // RFC 3986 §3.2.2: an IPv6 address stands in brackets.
+    let n_host = match authority.first()? {
+        b'[' => memchr::memchr(b']', authority)?.checked_add(1)?,
+        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at_checked(n_host)?;
+    let port = match rest {
+        [] | [b':'] => None,
+        [b':', digits @ ..] => Some(std::str::from_utf8(digits).ok()?.parse().ok()?),
+        _ => return None,
+    };
+    (!host.is_empty()).then_some((host, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(authority: &str, expected: Option<(&str, Option<u16>)>) {
+        let expected = expected.map(|(host, port)| (host.as_bytes(), port));
+        assert_eq!(split_authority(authority.as_bytes()), expected);
+    }
+
+    #[test]
+    fn an_authority_is_a_host_and_perhaps_a_port() {
+        check("example.org", Some(("example.org", None)));
+        check("example.org:8080", Some(("example.org", Some(8080))));
+        check("user:secret@example.org:80", Some(("example.org", Some(80))));
+        check("[2001:db8::1]:80", Some(("[2001:db8::1]", Some(80))));
+        check("example.org:", Some(("example.org", None)));
+    }
+
+    #[test]
+    fn what_is_no_authority_has_no_host() {
+        check("example.org:http", None);
+        check("[2001:db8::1", None);
+        check(":80", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,125 @@
+//! What can be wrong with a message, as values: traffic problems are data, not errors.
+
+use std::fmt;
+
+macro_rules! anomalies {
+    ($($(#[$doc:meta])* $variant:ident => $name:literal,)*) => {
+        /// What is wrong with a message, or can be read in more than one way.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum Anomaly { $($(#[$doc])* $variant,)* }
+
+        impl Anomaly {
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The name in `obs.anomalies`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+anomalies! {
+    /// A line ended in LF alone (RFC 9112 §2.2 lets a recipient accept it).
+    LfOnly => "lf_only",
+    /// A CR that no LF follows (RFC 9112 §2.2).
+    BareCr => "bare_cr",
+    /// A field value continued on the next line (RFC 9112 §5.2).
+    ObsFold => "obs_fold",
+    /// White space between field name and colon (RFC 9112 §5.1).
+    SpaceBeforeColon => "space_before_colon",
+    /// A field line without a colon.
+    NoColon => "no_colon",
+    /// A field name that is no token (RFC 9110 §5.1).
+    InvalidFieldName => "invalid_field_name",
+    /// A field value with a control character (RFC 9110 §5.5).
+    InvalidFieldValue => "invalid_field_value",
+    /// A method that is no token, or in lower case where no method is known by that name.
+    InvalidMethod => "invalid_method",
+    /// The request target has white space or control characters inside.
+    InvalidTarget => "invalid_target",
+    /// Tabs or several spaces between the parts of the start line.
+    IrregularSpaces => "irregular_spaces",
+    /// A version other than `HTTP/` DIGIT `.` DIGIT, or one that this protocol does not have.
+    InvalidVersion => "invalid_version",
+    /// A status code outside 100 to 599.
+    InvalidStatus => "invalid_status",
+    /// Content-Length is not a decimal number.
+    InvalidLength => "invalid_length",
+    /// Several Content-Length values that differ.
+    ConflictingLength => "conflicting_length",
+    /// Several Content-Length values that agree.
+    RepeatedLength => "repeated_length",
+    /// Transfer-Encoding together with Content-Length; the former was taken (RFC 9112 §6.3).
+    TeAndCl => "te_and_cl",
+    /// Transfer-Encoding in HTTP/1.0.
+    TeInHttp10 => "te_in_http10",
+    /// Transfer codings of which the last is not chunked.
+    TeNotChunked => "te_not_chunked",
+    /// A transfer coding that nobody registered.
+    UnknownCoding => "unknown_coding",
+    /// A body announced where the protocol allows none (1xx, 204).
+    UnexpectedLength => "unexpected_length",
+    /// A chunk-size line that is none; the rest of the body has no boundary.
+    InvalidChunkSize => "invalid_chunk_size",
+    /// Chunk data not followed by CRLF.
+    InvalidChunkEnd => "invalid_chunk_end",
+    /// A chunk extension that does not follow its grammar.
+    InvalidChunkExtension => "invalid_chunk_extension",
+    /// A trailer line that is no field line.
+    InvalidTrailer => "invalid_trailer",
+    /// A head larger than the bound; what lies beyond was not kept.
+    HeadTooLarge => "head_too_large",
+    /// More fields than the bound; the others were not kept.
+    TooManyFields => "too_many_fields",
+    /// Part of the head was not captured.
+    HeadIncomplete => "head_incomplete",
+    /// HTTP/1.1 without Host, or with several (RFC 9112 §3.2).
+    HostCount => "host_count",
+    /// Bytes that are no HTTP request came before this response.
+    MalformedRequest => "malformed_request",
+    /// Bytes that are no HTTP response came after the response.
+    TrailingData => "trailing_data",
+    /// The response began before the request had ended.
+    EarlyResponse => "early_response",
+    /// The request asks for an upgrade that came with a body or another contradiction.
+    InvalidUpgrade => "invalid_upgrade",
+    /// A segment of the message had a wrong checksum or contradictory lengths.
+    DamagedSegment => "damaged_segment",
+    /// More requests waited for their responses than the bound.
+    TooManyPending => "too_many_pending",
+}
+
+/// A set of [`Anomaly`].
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Anomalies(u64);
+
+impl Anomalies {
+    pub fn insert(&mut self, anomaly: Anomaly) {
+        self.0 |= 1 << anomaly as u8;
+    }
+
+    pub fn contains(self, anomaly: Anomaly) -> bool {
+        self.0 & (1 << anomaly as u8) != 0
+    }
+
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Anomaly> {
+        Anomaly::ALL.iter().copied().filter(move |&a| self.contains(a))
+    }
+}
+
+impl fmt::Debug for Anomalies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Anomaly::name)).finish()
+    }
+}

@@ -1,0 +1,56 @@
+//! What is known of a flow beside its bytes.
+
+use super::super::half::HalfFacts;
+use crate::segment::{Endpoint, FlowKey, Origin, Timestamp};
+
+/// Which endpoint of the [`FlowKey`] sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Low,
+    High,
+}
+
+impl Side {
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+/// What is known of a flow beside its bytes.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub key: FlowKey,
+    /// Time of the first segment.
+    pub opened: Timestamp,
+    /// Who sent the SYN, where it was seen.
+    pub initiator: Option<Side>,
+    /// Nanoseconds from the SYN to the acknowledgement of the SYN-ACK.
+    pub handshake_ns: Option<u64>,
+    /// Origin of the first segment.
+    pub origin: Origin,
+    /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
+    pub srtt_us: u32,
+    pub(super) syn_time: Option<Timestamp>,
+    pub(super) halves: [HalfFacts; 2],
+}
+
+impl Facts {
+    pub fn half(&self, side: Side) -> &HalfFacts {
+        let [low, high] = &self.halves;
+        match side {
+            Side::Low => low,
+            Side::High => high,
+        }
+    }
+
+    pub fn endpoint(&self, side: Side) -> Endpoint {
+        match side {
+            Side::Low => self.key.low,
+            Side::High => self.key.high,
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Waiting for missing bytes, and giving them up: by what the peer acknowledged, by time, by bound.
+
+use super::super::half::Half;
+use super::super::{Application, Delivery, Limits, What};
+use super::{Flow, Side};
+use crate::segment::{Offset, Timestamp};
+
+impl<A: Application> Flow<A> {
+    /// Past its share of memory a half stops waiting for what is missing.
+    pub(super) fn enforce_bounds(&mut self, limits: &Limits, now: Timestamp, out: &mut A::Output) {
+        while self.halves.iter().any(|h| {
+            h.pending.n_bytes() > limits.half_bytes || h.pending.n_pieces() > limits.half_pieces
+        }) && self.unblock(now, out)
+        {}
+    }
+
+    pub(super) fn gap_deadline(&self, limits: &Limits) -> Option<Timestamp> {
+        let since = self.halves.iter().filter_map(Half::waiting_since).min()?;
+        let evidence = self.halves.iter().any(Half::hole_is_acknowledged)
+            || self.halves.iter().any(|h| !h.seen);
+        Some(since.after(if evidence { limits.reorder_ns } else { limits.gap_ns }))
+    }
+
+    /// Gives up the missing bytes that block delivery. Returns false when nothing was blocked.
+    pub(super) fn unblock(&mut self, now: Timestamp, out: &mut A::Output) -> bool {
+        let Some((side, upto)) = self.blocking_hole() else { return false };
+        let offset = self.half(side).next();
+        self.half_mut(side).advance_to(upto);
+        let what = What::Gap(upto.since(offset));
+        self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
+        self.drain(out);
+        true
+    }
+
+    /// The hole to give up first, and where it ends.
+    fn blocking_hole(&self) -> Option<(Side, Offset)> {
+        let sides = [Side::Low, Side::High];
+        // First the holes that the peer's acknowledgement proves.
+        for side in sides {
+            let half = self.half(side);
+            let Some(end) = self.hole_end(side) else { continue };
+            if half.hole_is_acknowledged() {
+                return Some((side, end.min(half.max_acked)));
+            }
+        }
+        // Then bytes that a waiting segment of the other half acknowledges and nobody has seen.
+        for side in sides {
+            let (half, opposite) = (self.half(side), self.half(side.opposite()));
+            let piece = half.pending.first().map(|p| (p.offset, p.acked));
+            let waiting = piece.or(half.fin.filter(|_| !half.ended).map(|f| (f.offset, f.acked)));
+            if let Some((offset, acked)) = waiting
+                && offset <= half.next()
+                && !opposite.covers(acked)
+            {
+                let end = self.hole_end(side.opposite()).unwrap_or(Offset(u64::MAX));
+                return acked.map(|acked| (side.opposite(), acked.min(end)));
+            }
+        }
+        // Last the holes that only time speaks for.
+        sides.into_iter().find_map(|side| Some((side, self.hole_end(side)?)))
+    }
+
+    /// Where the missing bytes at `next` end: at a stored piece, or at the FIN.
+    fn hole_end(&self, side: Side) -> Option<Offset> {
+        let half = self.half(side);
+        if half.ended {
+            return None;
+        }
+        let piece = half.pending.first().map(|p| p.offset);
+        piece.or(half.fin.map(|f| f.offset)).filter(|&end| end > half.next())
+    }
+}
