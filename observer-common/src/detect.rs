@@ -29,24 +29,25 @@ pub fn begins_like_http(window: &Window) -> bool {
     if !w[0].is_ascii_uppercase() {
         return false;
     }
-    let mut token = 0;
-    let mut n_token = 0;
+    let first = u64::from_be_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]);
+    if first >> 8 == pack(b"HTTP/1.") {
+        return true;
+    }
+    let target = after_listed(first);
+    if target != 0 {
+        let byte = w[target];
+        let visible = byte > b' ' && byte < 0x7f && byte != b'{';
+        return is_root(byte) || (visible && !ends_without_version(w, target));
+    }
+    let mut n_token = 1;
     while n_token < TOKEN_MAX && is_token(w[n_token]) {
-        token = token << 8 | w[n_token] as u64;
         n_token += 1;
     }
-    if w[n_token] != b' ' {
-        return n_token == 4 && token == pack(b"HTTP") && is_version(w, n_token);
-    }
-    let target = w[n_token + 1];
-    let rooted = target == b'/' || target == b'*';
-    if n_token <= 7 && is_listed(token) {
-        let visible = target > b' ' && target < 0x7f && target != b'{';
-        return rooted || (visible && !ends_without_version(w, n_token + 1));
-    }
+    let target = n_token + 1;
     n_token >= TOKEN_MIN
-        && (rooted || is_http(w, n_token + 1))
-        && !ends_without_version(w, n_token + 1)
+        && w[n_token] == b' '
+        && (is_root(w[target]) || is_http(w, target))
+        && !ends_without_version(w, target)
 }
 
 /// Bytes of an empty line in front, which is to be passed over (RFC 9112 §2.2).
@@ -78,10 +79,9 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte == b'-' || byte == b'_'
 }
 
-/// `/1.`, as in every version of HTTP that has status lines.
 #[inline(always)]
-fn is_version(w: &[u8; WINDOW], at: usize) -> bool {
-    w[at] == b'/' && w[at + 1] == b'1' && w[at + 2] == b'.'
+fn is_root(byte: u8) -> bool {
+    byte == b'/' || byte == b'*'
 }
 
 /// An absolute target (RFC 9112 §3.2.2).
@@ -93,18 +93,24 @@ fn is_http(w: &[u8; WINDOW], at: usize) -> bool {
         && w[at + 3] | 0x20 == b'p'
 }
 
-/// RFC 9110 §9.3, and PATCH (RFC 5789).
+/// Where the target starts after a method of RFC 9110 §9.3 or PATCH (RFC 5789) and a space, given
+/// the first eight bytes; 0 when there is no such method.
 #[inline(always)]
-fn is_listed(token: u64) -> bool {
-    token == pack(b"GET")
-        || token == pack(b"POST")
-        || token == pack(b"HEAD")
-        || token == pack(b"PUT")
-        || token == pack(b"DELETE")
-        || token == pack(b"OPTIONS")
-        || token == pack(b"PATCH")
-        || token == pack(b"CONNECT")
-        || token == pack(b"TRACE")
+fn after_listed(first: u64) -> usize {
+    let (four, five, six, seven) = (first >> 32, first >> 24, first >> 16, first >> 8);
+    if four == pack(b"GET ") || four == pack(b"PUT ") {
+        4
+    } else if five == pack(b"POST ") || five == pack(b"HEAD ") {
+        5
+    } else if six == pack(b"PATCH ") || six == pack(b"TRACE ") {
+        6
+    } else if seven == pack(b"DELETE ") {
+        7
+    } else if first == pack(b"OPTIONS ") || first == pack(b"CONNECT ") {
+        8
+    } else {
+        0
+    }
 }
 
 /// Up to eight bytes, the last in the lowest octet.

@@ -4,6 +4,9 @@
 //! two writers meet only when both halves are busy on two CPUs, and those touch different
 //! [`Half`]s. What a race can cost is one duplicate or one late change of owner.
 
+use crate::config::OWNER_SILENCE_NS;
+use crate::headers::{ACK, FIN, SYN, Tcp};
+
 /// Both endpoints; the lower one, as bytes of address then port, comes first. The order does not
 /// depend on who sent the segment, and is the one of `observer::segment::FlowKey`.
 #[repr(C)]
@@ -95,6 +98,73 @@ impl Half {
     };
 }
 
+/// What [`Half::admit`] looks at in a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The number after the last byte, SYN and FIN counted (RFC 9293 §3.4).
+    pub next_seq: u32,
+    pub ack: Option<u32>,
+    /// The sequence number, when the segment is a SYN.
+    pub isn: Option<u32>,
+}
+
+impl Sight {
+    #[inline(always)]
+    pub fn of(tcp: &Tcp) -> Self {
+        let syn = tcp.flags & SYN != 0;
+        let marks = u32::from(syn) + u32::from(tcp.flags & FIN != 0);
+        Self {
+            next_seq: tcp.seq.wrapping_add(tcp.payload_len).wrapping_add(marks),
+            ack: if tcp.flags & ACK != 0 { Some(tcp.ack) } else { None },
+            isn: if syn { Some(tcp.seq) } else { None },
+        }
+    }
+}
+
+impl Half {
+    /// Whether the segment counts at `owner`, an interface and hook; false when it is a copy of
+    /// what another one sees.
+    ///
+    /// The first that sees a half owns it. Copies on a bridge, a veth pair, a VLAN's parent or a
+    /// second hook come after and are refused. The half changes hands when the owner has been
+    /// silent and something new shows elsewhere (an interface went away, a route changed), and
+    /// when a SYN with another number starts a new connection.
+    #[inline(always)]
+    pub fn admit(&mut self, sight: &Sight, owner: u32, now_ns: u64) -> bool {
+        let starts_anew = match sight.isn {
+            Some(isn) => self.has_isn == 0 || self.isn != isn,
+            None => false,
+        };
+        let newer_ack = match sight.ack {
+            Some(ack) => is_after(ack, self.ack),
+            None => false,
+        };
+        let newer_seq = is_after(sight.next_seq, self.next_seq);
+        if self.owner != 0 && self.owner != owner && !starts_anew {
+            let silence_ns = now_ns.saturating_sub(self.owner_time_ns);
+            if silence_ns < OWNER_SILENCE_NS || !(newer_seq || newer_ack) {
+                return false;
+            }
+        }
+        let is_fresh = self.owner == 0 || starts_anew;
+        if is_fresh || newer_seq {
+            self.next_seq = sight.next_seq;
+        }
+        if let Some(ack) = sight.ack
+            && (is_fresh || newer_ack)
+        {
+            self.ack = ack;
+        }
+        if let Some(isn) = sight.isn {
+            self.isn = isn;
+            self.has_isn = 1;
+        }
+        self.owner = owner;
+        self.owner_time_ns = now_ns;
+        true
+    }
+}
+
 /// The value of the table.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +234,78 @@ mod tests {
         let (key, half) = FlowKey::new((words([7; 16]), 5000), (words([7; 16]), 80));
         assert_eq!((key.low_port, key.high_port), (80, 5000));
         assert_eq!(half, HalfIndex(true));
+    }
+
+    const ETH: u32 = owner(2, WAY_IN);
+    const BRIDGE: u32 = owner(3, WAY_IN);
+    const SECOND: u64 = OWNER_SILENCE_NS;
+
+    fn data(next_seq: u32) -> Sight {
+        Sight { next_seq, ack: Some(1), isn: None }
+    }
+
+    fn syn(isn: u32) -> Sight {
+        Sight { next_seq: isn.wrapping_add(1), ack: None, isn: Some(isn) }
+    }
+
+    #[track_caller]
+    fn check(seen: &[(Sight, u32, u64, bool)]) {
+        let mut half = Half::EMPTY;
+        for (i, (sight, owner, now, admitted)) in seen.iter().enumerate() {
+            assert_eq!(half.admit(sight, *owner, *now), *admitted, "segment {i}");
+        }
+    }
+
+    #[test]
+    fn the_first_to_see_a_half_owns_it() {
+        check(&[
+            (data(100), ETH, 0, true),
+            (data(100), BRIDGE, 1, false),
+            (data(200), BRIDGE, 2, false),
+            (data(200), ETH, 3, true),
+            (data(200), ETH, 4, true),
+        ]);
+    }
+
+    #[test]
+    fn a_silent_owner_loses_the_half_to_what_sees_something_new() {
+        check(&[
+            (data(100), ETH, 0, true),
+            (data(200), BRIDGE, SECOND - 1, false),
+            (data(200), BRIDGE, SECOND, true),
+            (data(300), ETH, SECOND + 1, false),
+        ]);
+    }
+
+    #[test]
+    fn a_late_copy_does_not_take_the_half() {
+        check(&[
+            (data(100), ETH, 0, true),
+            (data(100), BRIDGE, 9 * SECOND, false),
+            (data(50), BRIDGE, 9 * SECOND, false),
+        ]);
+    }
+
+    #[test]
+    fn a_half_of_acknowledgements_moves_with_them() {
+        let ack = |ack| Sight { next_seq: 100, ack: Some(ack), isn: None };
+        check(&[
+            (ack(10), ETH, 0, true),
+            (ack(10), BRIDGE, SECOND, false),
+            (ack(20), BRIDGE, SECOND, true),
+        ]);
+    }
+
+    #[test]
+    fn a_new_connection_belongs_to_who_sees_its_syn_first() {
+        check(&[
+            (syn(7), ETH, 0, true),
+            (syn(7), BRIDGE, 1, false),
+            (syn(7), ETH, 2, true),
+            (syn(0x8000_0000), BRIDGE, 3, true),
+            (syn(0x8000_0000), ETH, 4, false),
+            (data(0x8000_0100), BRIDGE, 5, true),
+        ]);
     }
 
     #[test]

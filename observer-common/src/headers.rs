@@ -61,7 +61,8 @@ pub trait Load {
     fn load_network(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool;
 }
 
-/// A TCP segment found in a frame.
+/// A TCP segment found in a frame. Whole words, so that clearing one takes no loop over bytes.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tcp {
     /// Addresses as `config::words` makes them, IPv4 mapped; numbers in host order.
@@ -78,7 +79,13 @@ pub struct Tcp {
     pub payload_len: u32,
     /// Identifier of the outermost tag in the frame itself, or `VLAN_NONE`.
     pub vlan: u16,
+    pub reserved: [u16; 3],
 }
+
+/// Words of a [`Tcp`].
+pub const TCP_WORDS: usize = 8;
+
+const _: () = assert!(size_of::<Tcp>() == 8 * TCP_WORDS);
 
 pub const FIN: u16 = 0x001;
 pub const SYN: u16 = 0x002;
@@ -304,6 +311,7 @@ fn tcp<L: Load>(
         payload_offset: at + header_len,
         payload_len: n_bytes - header_len,
         vlan: ends.vlan,
+        reserved: [0; 3],
     })
 }
 

@@ -42,6 +42,33 @@ pub enum Outcome {
     Unreadable = 16,
 }
 
+impl Outcome {
+    /// The outcome of a number; one that is none, which the programs do not make, counts as
+    /// something that could not be read.
+    #[inline(always)]
+    pub fn from_code(code: u32) -> Self {
+        match code {
+            0 => Self::Emitted,
+            1 => Self::Skipped,
+            2 => Self::NotIp,
+            3 => Self::NotTcp,
+            4 => Self::Fragment,
+            5 => Self::Malformed,
+            6 => Self::UnknownLink,
+            7 => Self::Loopback,
+            8 => Self::Port,
+            9 => Self::Host,
+            10 => Self::NoPayload,
+            11 => Self::NotHttp,
+            12 => Self::TurnedOff,
+            13 => Self::Duplicate,
+            14 => Self::RingFull,
+            15 => Self::FlowTable,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
 /// Slots of [`Counters::outcomes`]: a power of two, so that a mask bounds the index for the
 /// verifier, with room to grow.
 pub const OUTCOME_SLOTS: usize = 32;
@@ -69,3 +96,15 @@ pub struct Counters {
 
 const _: () = assert!(size_of::<Counters>() == 8 * (8 + OUTCOME_SLOTS));
 const _: () = assert!((Outcome::Unreadable as usize) < OUTCOME_SLOTS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_outcomes_are_the_same_numbers() {
+        for code in 0..=Outcome::Unreadable as u32 {
+            assert_eq!(Outcome::from_code(code) as u32, code);
+        }
+    }
+}

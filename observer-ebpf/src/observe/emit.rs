@@ -4,25 +4,33 @@
 //! written field by field, the payload copied once, straight from the skb. A segment that is
 //! larger than the largest class becomes several records.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use observer_common::flow::Half;
 use observer_common::headers::{FIN, PSH, RST, SYN, Tcp};
 use observer_common::record::{
-    NOTE_CONTINUES, NOTE_CUT, PIECE_MAX, PIECES_MAX, RecordHeader, VLAN_NONE,
+    Hook, NOTE_CONTINUES, NOTE_CUT, PIECE_MAX, PIECES_MAX, RecordHeader,
 };
 use observer_common::stats::{Counters, Outcome};
 
 use crate::maps::{CAPTURE_LIMIT, FILL_MARK, RING, SLEEPER};
-use crate::skb::{Skb, Socket};
+use crate::skb::Skb;
 
-/// A segment that is to be emitted.
-pub struct Emission<'a> {
-    pub skb: &'a Skb,
-    pub tcp: &'a Tcp,
+/// What a record says that is not in the TCP header. Whole words without padding: the verifier
+/// wants every byte written of what it passes on.
+#[repr(C)]
+pub struct Emission {
     pub time_ns: u64,
+    pub socket_cookie: u64,
+    pub cgroup_id: u64,
+    pub srtt_us: u32,
+    pub retransmits: u32,
     pub ifindex: u32,
+    pub vlan: u16,
+    pub hook: u8,
     pub notes: u8,
 }
+
+const _: () = assert!(size_of::<Emission>() == 40);
 
 /// A record with room for `N` captured bytes.
 #[repr(C)]
@@ -42,11 +50,43 @@ struct Piece {
     notes: u8,
 }
 
-/// Puts the segment on the ring, in as many records as it takes.
+/// Puts the segment on the ring, in as many records as it takes. `EMITTED`, or the code of an
+/// outcome. Global, for the reasons in `headers`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn observe_emit(
+    raw: *mut __sk_buff,
+    tcp: *const Tcp,
+    emission: *const Emission,
+    half: *mut Half,
+    counters: *mut Counters,
+) -> u32 {
+    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
+    let args = unsafe { (tcp.as_ref(), emission.as_ref(), half.as_mut(), counters.as_mut()) };
+    let (Some(tcp), Some(emission), Some(half), Some(counters)) = args else {
+        return Outcome::Unreadable as u32;
+    };
+    // The hook is in the emission.
+    let skb = Skb::new(raw, Hook::TcIngress);
+    match emit(&skb, tcp, emission, half, counters) {
+        Ok(()) => EMITTED,
+        Err(outcome) => {
+            half.records_lost += 1;
+            outcome as u32
+        }
+    }
+}
+
+pub const EMITTED: u32 = Outcome::Emitted as u32;
+
 #[inline(always)]
-pub fn emit(e: &Emission<'_>, half: &mut Half, counters: &mut Counters) -> Result<(), Outcome> {
-    let tcp = e.tcp;
-    let socket = e.skb.socket();
+fn emit(
+    skb: &Skb,
+    tcp: &Tcp,
+    e: &Emission,
+    half: &Half,
+    counters: &mut Counters,
+) -> Result<(), Outcome> {
     let mut seq = tcp.seq;
     let mut offset = tcp.payload_offset;
     let mut left = tcp.payload_len;
@@ -61,10 +101,8 @@ pub fn emit(e: &Emission<'_>, half: &mut Half, counters: &mut Counters) -> Resul
         let flags = tcp.flags & mask(piece == 0, is_last);
         let notes = e.notes | continues | cut;
         let piece = Piece { seq, flags, offset, payload_len, captured_len, notes };
-        if let Err(outcome) = put(e, &socket, &piece, half, counters) {
-            half.records_lost += 1;
-            return Err(outcome);
-        }
+        let source = Source { skb, tcp, emission: e, half };
+        put(&source, &piece, counters)?;
         counters.records += 1;
         counters.bytes += u64::from(captured_len);
         if is_last {
@@ -88,32 +126,32 @@ fn mask(is_first: bool, is_last: bool) -> u16 {
     0x0fff & !front & !back
 }
 
+/// Where a record's header and bytes come from.
+struct Source<'a> {
+    skb: &'a Skb,
+    tcp: &'a Tcp,
+    emission: &'a Emission,
+    half: &'a Half,
+}
+
 /// Picks the size class. Most segments are bare acknowledgements, requests and small responses, or
 /// full frames; the others are super-segments.
 #[inline(always)]
-fn put(
-    e: &Emission<'_>,
-    socket: &Socket,
-    piece: &Piece,
-    half: &Half,
-    counters: &mut Counters,
-) -> Result<(), Outcome> {
+fn put(from: &Source<'_>, piece: &Piece, counters: &mut Counters) -> Result<(), Outcome> {
     match piece.captured_len {
-        0 => put_sized::<0>(e, socket, piece, half, counters),
-        1..=256 => put_sized::<256>(e, socket, piece, half, counters),
-        257..=1536 => put_sized::<1536>(e, socket, piece, half, counters),
-        1537..=4096 => put_sized::<4096>(e, socket, piece, half, counters),
-        4097..=16384 => put_sized::<16384>(e, socket, piece, half, counters),
-        _ => put_sized::<{ PIECE_MAX as usize }>(e, socket, piece, half, counters),
+        0 => put_sized::<0>(from, piece, counters),
+        1..=256 => put_sized::<256>(from, piece, counters),
+        257..=1536 => put_sized::<1536>(from, piece, counters),
+        1537..=4096 => put_sized::<4096>(from, piece, counters),
+        4097..=16384 => put_sized::<16384>(from, piece, counters),
+        _ => put_sized::<{ PIECE_MAX as usize }>(from, piece, counters),
     }
 }
 
 #[inline(always)]
 fn put_sized<const N: usize>(
-    e: &Emission<'_>,
-    socket: &Socket,
+    from: &Source<'_>,
     piece: &Piece,
-    half: &Half,
     counters: &mut Counters,
 ) -> Result<(), Outcome> {
     let Some(mut entry) = RING.reserve::<Record<N>>(0) else { return Err(Outcome::RingFull) };
@@ -121,8 +159,8 @@ fn put_sized<const N: usize>(
     // SAFETY: the reservation is as large as the record and aligned to eight bytes.
     let (header, bytes) =
         unsafe { (&raw mut (*record).header, (&raw mut (*record).bytes).cast::<u8>()) };
-    write(header, e, socket, piece, half);
-    if N > 0 && !e.skb.copy(piece.offset, bytes, piece.captured_len, N as u32) {
+    write(header, from, piece);
+    if N > 0 && !from.skb.copy(piece.offset, bytes, piece.captured_len, N as u32) {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
         return Err(Outcome::Unreadable);
     }
@@ -134,14 +172,13 @@ fn put_sized<const N: usize>(
 /// into a call that stores them byte by byte; and field by field, because a header made on the
 /// stack first does not fit there.
 #[inline(always)]
-fn write(header: *mut RecordHeader, e: &Emission<'_>, s: &Socket, piece: &Piece, half: &Half) {
-    let tcp = e.tcp;
-    let outer_vlan = e.skb.vlan();
+fn write(header: *mut RecordHeader, from: &Source<'_>, piece: &Piece) {
+    let Source { tcp, emission: e, half, .. } = *from;
     // SAFETY: the caller's reservation has room for a header; address words are plain bytes.
     unsafe {
         (&raw mut (*header).time_ns).write_volatile(e.time_ns);
-        (&raw mut (*header).socket_cookie).write_volatile(s.cookie);
-        (&raw mut (*header).cgroup_id).write_volatile(s.cgroup_id);
+        (&raw mut (*header).socket_cookie).write_volatile(e.socket_cookie);
+        (&raw mut (*header).cgroup_id).write_volatile(e.cgroup_id);
         let source = (&raw mut (*header).source).cast::<u64>();
         source.write_volatile(tcp.source[0]);
         source.add(1).write_volatile(tcp.source[1]);
@@ -157,12 +194,11 @@ fn write(header: *mut RecordHeader, e: &Emission<'_>, s: &Socket, piece: &Piece,
         (&raw mut (*header).payload_len).write_volatile(piece.payload_len);
         (&raw mut (*header).captured_len).write_volatile(piece.captured_len);
         (&raw mut (*header).ifindex).write_volatile(e.ifindex);
-        (&raw mut (*header).srtt_us).write_volatile(s.srtt_us);
-        (&raw mut (*header).retransmits).write_volatile(s.retransmits);
+        (&raw mut (*header).srtt_us).write_volatile(e.srtt_us);
+        (&raw mut (*header).retransmits).write_volatile(e.retransmits);
         (&raw mut (*header).records_lost).write_volatile(half.records_lost);
-        let vlan = if outer_vlan == VLAN_NONE { tcp.vlan } else { outer_vlan };
-        (&raw mut (*header).vlan).write_volatile(vlan);
-        (&raw mut (*header).hook).write_volatile(e.skb.hook as u8);
+        (&raw mut (*header).vlan).write_volatile(e.vlan);
+        (&raw mut (*header).hook).write_volatile(e.hook);
         (&raw mut (*header).notes).write_volatile(piece.notes);
         (&raw mut (*header).reserved).write_volatile(0);
     }

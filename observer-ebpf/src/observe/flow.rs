@@ -3,10 +3,9 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
-use observer_common::config::OWNER_SILENCE_NS;
 use observer_common::detect::{WINDOW, Window, begins_like_http, n_empty_line};
-use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_OFF, is_after};
-use observer_common::headers::{ACK, FIN, SYN, Tcp};
+use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_OFF, Sight};
+use observer_common::headers::{ACK, SYN, Tcp};
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
@@ -29,9 +28,9 @@ pub fn find(skb: &Skb, tcp: &Tcp, key: &FlowKey) -> Result<(*mut Flow, bool), Ou
             return Err(Outcome::TurnedOff);
         }
     }
-    match enter(skb.raw(), tcp, key) {
-        Outcome::Emitted => {}
-        outcome => return Err(outcome),
+    match observe_enter(skb.raw(), tcp, key) {
+        ENTERED => {}
+        code => return Err(Outcome::from_code(code)),
     }
     match FLOWS.get_ptr_mut(key) {
         Some(flow) => Ok((flow, true)),
@@ -39,30 +38,42 @@ pub fn find(skb: &Skb, tcp: &Tcp, key: &FlowKey) -> Result<(*mut Flow, bool), Ou
     }
 }
 
-/// Enters the flow when the segment begins like HTTP; `Emitted` stands for "entered". A function
-/// of its own, for the stack (see `headers`).
+/// Enters the flow when the segment begins like HTTP: `ENTERED`, or the code of an outcome. Global,
+/// for the reasons in `headers`.
 #[inline(never)]
-fn enter(raw: *mut __sk_buff, tcp: &Tcp, key: &FlowKey) -> Outcome {
+#[unsafe(no_mangle)]
+extern "C" fn observe_enter(raw: *mut __sk_buff, tcp: *const Tcp, key: *const FlowKey) -> u32 {
+    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
+    match unsafe { (tcp.as_ref(), key.as_ref()) } {
+        (Some(tcp), Some(key)) => match enter(raw, tcp, key) {
+            Ok(()) => ENTERED,
+            Err(outcome) => outcome as u32,
+        },
+        _ => Outcome::Unreadable as u32,
+    }
+}
+
+#[inline(always)]
+fn enter(raw: *mut __sk_buff, tcp: &Tcp, key: &FlowKey) -> Result<(), Outcome> {
     if tcp.payload_len == 0 {
-        return Outcome::NoPayload;
+        return Err(Outcome::NoPayload);
     }
     // The hook makes no difference here.
     let skb = Skb::new(raw, Hook::TcIngress);
     let mut window = MaybeUninit::uninit();
-    let Some(mut first) = look(&skb, tcp, 0, &mut window) else { return Outcome::Unreadable };
+    let Some(mut first) = look(&skb, tcp, 0, &mut window) else {
+        return Err(Outcome::Unreadable);
+    };
     if n_empty_line(first) != 0 {
         match look(&skb, tcp, n_empty_line(first), &mut window) {
             Some(next) => first = next,
-            None => return Outcome::NotHttp,
+            None => return Err(Outcome::NotHttp),
         }
     }
     if !begins_like_http(first) {
-        return Outcome::NotHttp;
+        return Err(Outcome::NotHttp);
     }
-    match FLOWS.insert(key, &NEW_FLOW, 0) {
-        Ok(()) => Outcome::Emitted,
-        Err(_) => Outcome::FlowTable,
-    }
+    FLOWS.insert(key, &NEW_FLOW, 0).map_err(|_| Outcome::FlowTable)
 }
 
 /// The first bytes of the payload past `skip`.
@@ -85,42 +96,39 @@ fn look<'a>(
     is_read.then(|| unsafe { window.assume_init_ref() })
 }
 
+/// No outcome yet.
+const ENTERED: u32 = Outcome::Emitted as u32;
+
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };
 
 /// Ok when `owner` owns the half, by now; true when it took the half over from another.
-///
-/// The first hook that sees a half owns it. Copies on a bridge, a veth pair, a VLAN's parent or a
-/// second hook come after and are refused. The half changes hands when the owner has been silent
-/// and something new shows elsewhere (an interface went away, a route changed), and when a SYN
-/// with another number starts a new connection.
 #[inline(always)]
 pub fn claim(half: &mut Half, tcp: &Tcp, owner: u32, now_ns: u64) -> Result<bool, Outcome> {
-    let syn = tcp.flags & SYN != 0;
-    let marks = u32::from(syn) + u32::from(tcp.flags & FIN != 0);
-    let next_seq = tcp.seq.wrapping_add(tcp.payload_len).wrapping_add(marks);
-    let has_ack = tcp.flags & ACK != 0;
-    let starts_anew = syn && (half.has_isn == 0 || half.isn != tcp.seq);
-    let is_news = is_after(next_seq, half.next_seq) || (has_ack && is_after(tcp.ack, half.ack));
-    let moved = half.owner != 0 && half.owner != owner;
-    if moved && !starts_anew {
-        let silence_ns = now_ns.saturating_sub(half.owner_time_ns);
-        if silence_ns < OWNER_SILENCE_NS || !is_news {
-            return Err(Outcome::Duplicate);
-        }
+    match observe_claim(half, tcp, owner, now_ns) {
+        OWNED => Ok(false),
+        TAKEN => Ok(true),
+        _ => Err(Outcome::Duplicate),
     }
-    if starts_anew {
-        half.isn = tcp.seq;
-        half.has_isn = 1;
-    }
-    let fresh = half.owner == 0 || starts_anew;
-    if fresh || is_after(next_seq, half.next_seq) {
-        half.next_seq = next_seq;
-    }
-    if has_ack && (fresh || is_after(tcp.ack, half.ack)) {
-        half.ack = tcp.ack;
-    }
-    half.owner = owner;
-    half.owner_time_ns = now_ns;
-    Ok(moved)
 }
+
+/// `OWNED`, `TAKEN`, or something else for a copy of what the owner sees. Global, for the reasons
+/// in `headers`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn observe_claim(half: *mut Half, tcp: *const Tcp, owner: u32, now_ns: u64) -> u32 {
+    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
+    let (Some(half), Some(tcp)) = (unsafe { (half.as_mut(), tcp.as_ref()) }) else { return COPY };
+    let is_other = half.owner != 0 && half.owner != owner;
+    if !half.admit(&Sight::of(tcp), owner, now_ns) {
+        COPY
+    } else if is_other {
+        TAKEN
+    } else {
+        OWNED
+    }
+}
+
+const OWNED: u32 = 0;
+const TAKEN: u32 = 1;
+const COPY: u32 = 2;
