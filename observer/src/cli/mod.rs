@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{ColorChoice, Parser as _};
+use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use self::args::{Cli, Command, Format, ShowArgs};
@@ -122,6 +123,7 @@ fn shape(show: &ShowArgs, color: ColorChoice) -> Shape {
                 colour,
                 width: width.map(|(width, _)| usize::from(width.0)),
                 zone: TimeZone::system(),
+                today: Zoned::now().date(),
                 headers: show.headers,
                 body: show.body > 0,
             })))

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 
+use memchr::memmem;
 use serde_json::Value;
 
 use super::filter::Filter;
@@ -64,22 +65,32 @@ impl<W: Write> Output<W> {
     }
 
     fn line(&mut self, line: &[u8]) {
-        // Only our own engine or our own daemon writes these lines; one that does not parse is
-        // from a newer daemon or a bug, and is better passed on than lost.
-        let event = serde_json::from_slice::<Value>(line).unwrap_or_default();
-        if !self.filter.admits(&event) {
-            return;
+        match &mut self.shape {
+            // The common case of a pipeline, which needs no look inside.
+            Shape::Ndjson if self.filter.admits_all() => self.text.extend_from_slice(line),
+            shape => {
+                // Only our own engine or our own daemon writes these lines; one that does not
+                // parse is from a newer daemon or a bug, and is better passed on than lost.
+                let event = serde_json::from_slice::<Value>(line).unwrap_or_default();
+                if !self.filter.admits(&event) {
+                    return;
+                }
+                match shape {
+                    Shape::Ndjson => self.text.extend_from_slice(line),
+                    Shape::Pretty(printer) => printer.print(&event, &mut self.text),
+                }
+            }
         }
-        if event.pointer("/event/name").and_then(Value::as_str) == Some("http.exchange") {
+        if memmem::find(line, EXCHANGE).is_some() {
             self.n_shown += 1;
             self.left = self.left.map(|left| left.saturating_sub(1));
         }
-        match &mut self.shape {
-            Shape::Ndjson => self.text.extend_from_slice(line),
-            Shape::Pretty(printer) => printer.print(&event, &mut self.text),
-        }
     }
 }
+
+/// How the lines of exchanges, and no others, are marked. Inside a JSON string the quotes would be
+/// escaped, so no peer can put this into a line.
+const EXCHANGE: &[u8] = br#""event":{"name":"http.exchange"}"#;
 
 /// Standard output without the line buffer that Rust puts before it: whole batches go out in one
 /// write, and nothing is left behind in a buffer at exit.

@@ -20,7 +20,7 @@ fn pcap(turns: &[&str]) -> Vec<u8> {
         let (from, to) = (i % 2, (i + 1) % 2);
         let packet = packet(from, next[from], next[to], turn.as_bytes());
         let micros = 118_000 + 1000 * i as u32;
-        for word in [1_795_266_202, micros, packet.len() as u32, packet.len() as u32] {
+        for word in [1_600_000_000, micros, packet.len() as u32, packet.len() as u32] {
             file.extend(word.to_le_bytes());
         }
         file.extend(packet);
@@ -50,8 +50,14 @@ fn packet(from: usize, seq: u32, ack: u32, payload: &[u8]) -> Vec<u8> {
 
 const GET: &str = "GET /a HTTP/1.1\r\nHost: x\r\nCookie: secret\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: 1\r\n\r\nhello";
-const LINE: &str = "13:03:22.118  10.0.0.1:51234 → 10.0.0.2:80  GET  x/a                       \
+/// The captures are from another day than the test.
+const DAY: &str = "Sunday, 2020-09-13\n";
+const LINE: &str = "12:26:40.118  10.0.0.1:51234 → 10.0.0.2:80  GET  x/a                       \
                     200  ↑    0B ↓    5B  1.00ms  ttfb 1.00ms\n";
+
+fn one() -> String {
+    format!("{DAY}{LINE}")
+}
 
 fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
     let mut file = tempfile::Builder::new().suffix(".pcap").tempfile().unwrap();
@@ -85,19 +91,19 @@ fn check(output: &Output, code: i32, stdout: &str, stderr: &str) {
 #[test]
 fn a_capture_is_one_line_an_exchange() {
     let file = file(&pcap(&[GET, OK]));
-    check(&read(&[file.path().to_str().unwrap()], b""), 0, LINE, "");
+    check(&read(&[file.path().to_str().unwrap()], b""), 0, &one(), "");
 }
 
 #[test]
 fn standard_input_is_a_capture_too() {
-    check(&read(&["-"], &pcap(&[GET, OK])), 0, LINE, "");
+    check(&read(&["-"], &pcap(&[GET, OK])), 0, &one(), "");
 }
 
 #[test]
 fn headers_and_bodies_are_shown_when_asked_for_and_secrets_are_not() {
     let output = read(&["-", "--headers", "--body", "3"], &pcap(&[GET, OK]));
     let text = String::from_utf8(output.stdout).unwrap();
-    let details = text.split_once('\n').unwrap().1;
+    let details = text.splitn(3, '\n').nth(2).unwrap();
     assert!(details.contains("    > host: x\n"), "{details}");
     assert!(details.contains("    < x: 1\n    < | hel\n    < | … of 5B\n"), "{details}");
     assert!(details.contains("    > cookie: "), "{details}");
@@ -132,7 +138,7 @@ fn the_count_ends_it() {
 #[test]
 fn a_filter_leaves_out() {
     let capture = pcap(&[GET, OK]);
-    check(&read(&["-", "-p", "80", "--host", "10.0.0.0/24"], &capture), 0, LINE, "");
+    check(&read(&["-", "-p", "80", "--host", "10.0.0.0/24"], &capture), 0, &one(), "");
     check(&read(&["-", "-p", "81"], &capture), 0, "", "");
     check(&read(&["-", "--host", "10.0.0.3"], &capture), 0, "", "");
 }
@@ -162,7 +168,7 @@ fn a_bad_file_does_not_hide_the_others() {
     let foreign = file(b"hello, this is no capture at all");
     let good = good.path().to_str().unwrap();
     let output = read(&[good, foreign.path().to_str().unwrap(), good], b"");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), LINE.repeat(2));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), one() + LINE);
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.contains(" is neither pcap nor pcapng "), "{stderr}");
     assert_eq!(stderr.lines().count(), 1);
@@ -175,7 +181,7 @@ fn verbose_says_what_was_there() {
     check(
         &output,
         0,
-        LINE,
+        &one(),
         "observer: standard input: 1 exchange in 2 segments, 2 packets\n\
          observer: 1 exchange shown\n",
     );

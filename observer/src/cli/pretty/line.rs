@@ -6,7 +6,8 @@
 //! nothing is shortened.
 
 use anstyle::{AnsiColor, Style};
-use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 
 use super::text::{duration, harmless, shorten, size};
@@ -54,6 +55,8 @@ pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &
     });
     let target = room.map_or_else(|| target.clone(), |room| shorten(&target, room));
     let width = grow(&mut columns.target, &target, MIN_TARGET, room.unwrap_or(MAX_TARGET));
+    // The column may have grown before the endpoints took some of its room.
+    let width = room.map_or(width, |room| width.min(room));
     push(out, format_args!("{target:<width$}  "));
 
     let shown = status.map_or_else(|| "---".to_owned(), |status| format!("{status:>3}"));
@@ -78,6 +81,12 @@ pub(super) fn notice(event: &Value, note: &str, look: &Look, out: &mut Vec<u8>) 
     push(out, format_args!("{}  {}\n", paint(DIM).wrap(&time), paint(FAILED).wrap(note)));
 }
 
+/// The date above the lines of another day.
+pub(super) fn day(day: Date, look: &Look, out: &mut Vec<u8>) {
+    let text = day.strftime("%A, %Y-%m-%d").to_string();
+    push(out, format_args!("{}\n", Paint { style: DIM, on: look.colour }.wrap(&text)));
+}
+
 fn layout(look: &Look) -> Layout {
     match look.width {
         Some(..116) => Layout::Narrow,
@@ -94,11 +103,15 @@ fn used_width(layout: Layout, columns: &Columns) -> usize {
 }
 
 /// Local time of the first byte of the request.
+pub(super) fn local(event: &Value, look: &Look) -> Option<Zoned> {
+    let stamp = text_at(event, "/timestamp")?.parse::<Timestamp>().ok()?;
+    Some(stamp.to_zoned(look.zone.clone()))
+}
+
 fn time(event: &Value, look: &Look, layout: Layout) -> String {
-    let stamp = text_at(event, "/timestamp").and_then(|text| text.parse::<Timestamp>().ok());
     let format = if layout == Layout::Narrow { "%H:%M:%S" } else { "%H:%M:%S.%3f" };
-    match stamp {
-        Some(stamp) => stamp.to_zoned(look.zone.clone()).strftime(format).to_string(),
+    match local(event, look) {
+        Some(time) => time.strftime(format).to_string(),
         None => "-".repeat(if layout == Layout::Narrow { 8 } else { 12 }),
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod text;
 
 use std::io::Write as _;
 
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
@@ -22,34 +23,47 @@ pub(crate) struct Look {
     /// Columns of the terminal; `None` when the output is no terminal and nothing is shortened.
     pub(crate) width: Option<usize>,
     pub(crate) zone: TimeZone,
+    /// The day on which lines need no date.
+    pub(crate) today: Date,
     /// Show header fields on lines of their own.
     pub(crate) headers: bool,
     /// Show what the event holds of the bodies.
     pub(crate) body: bool,
 }
 
-/// Prints events. It remembers how wide the columns have grown, and the loss it has already told.
+/// Prints events. It remembers the day, how wide the columns have grown, and the loss it has
+/// already told.
 #[derive(Debug)]
 pub(crate) struct Printer {
     look: Look,
+    day: Date,
     columns: Columns,
     lost_so_far: u64,
 }
 
 impl Printer {
     pub(crate) fn new(look: Look) -> Self {
-        Self { look, columns: Columns::default(), lost_so_far: 0 }
+        Self { day: look.today, look, columns: Columns::default(), lost_so_far: 0 }
     }
 
     /// Appends what there is to say about `event`; nothing for statistics without news.
     pub(crate) fn print(&mut self, event: &Value, out: &mut Vec<u8>) {
         match text_at(event, "/event/name") {
             Some("http.exchange") => {
+                self.day(event, out);
                 line::exchange(event, &self.look, &mut self.columns, out);
                 details::exchange(event, &self.look, out);
             }
             Some("observer.stats") => self.stats(event, out),
             name => line::other(event, name.unwrap_or("event without a name"), &self.look, out),
+        }
+    }
+
+    /// Lines tell the time alone; a line of its own says when the day is another one.
+    fn day(&mut self, event: &Value, out: &mut Vec<u8>) {
+        if let Some(time) = line::local(event, &self.look).filter(|time| time.date() != self.day) {
+            self.day = time.date();
+            line::day(self.day, &self.look, out);
         }
     }
 

@@ -16,7 +16,8 @@ const COMPLETE: &str = r#"{"timestamp":"2026-11-21T13:03:22.118000123Z",
         "response":{"body":{"text":"one\ntwo\u001b[2J\n","truncated":true}}}}}"#;
 
 fn look() -> Look {
-    Look { colour: false, width: None, zone: TimeZone::UTC, headers: false, body: false }
+    let today = jiff::civil::date(2026, 11, 21);
+    Look { colour: false, width: None, zone: TimeZone::UTC, today, headers: false, body: false }
 }
 
 /// The event `edits` make of [`COMPLETE`]: each sets one pointer; `null` removes it.
@@ -57,6 +58,18 @@ fn times_are_local() {
     let mut out = Vec::new();
     Printer::new(Look { zone, ..look() }).print(&edited(&[]), &mut out);
     assert!(out.starts_with(b"15:03:22.118  "), "{}", String::from_utf8_lossy(&out));
+}
+
+#[test]
+fn another_day_is_said_once() {
+    let mut printer = Printer::new(look());
+    let mut out = Vec::new();
+    for time in ["2026-11-21T23:59:59.9Z", "2026-11-22T00:00:01Z", "2026-11-22T00:00:02Z"] {
+        printer.print(&edited(&[("/timestamp", &format!("\"{time}\""))]), &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    let starts: Vec<_> = text.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!(starts, ["23:59:59.900", "Sunday, 2026-11-22", "00:00:01.000", "00:00:02.000"]);
 }
 
 #[test]
