@@ -34,6 +34,8 @@ pub(crate) struct Found {
     pub(crate) debian_compiler: bool,
     /// rustup knows Debian's compiler as [`DEBIAN_TOOLCHAIN`].
     pub(crate) debian_linked: bool,
+    /// clippy of Debian's compiler.
+    pub(crate) debian_clippy: bool,
     pub(crate) linker: bool,
 }
 
@@ -86,6 +88,7 @@ impl Found {
             debian_compiler: Path::new("/usr/bin/rustc").exists()
                 && Path::new("/usr/bin/cargo").exists()
                 && Path::new("/usr/lib/rustlib/bpfel-unknown-none/lib").is_dir(),
+            debian_clippy: Path::new("/usr/bin/cargo-clippy").exists(),
             debian_linked: toolchains.join(DEBIAN_TOOLCHAIN).join("bin/rustc").exists(),
             linker,
         }

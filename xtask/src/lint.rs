@@ -6,13 +6,13 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::{
-    ebpf::{self, Found},
+    ebpf,
     runner::{self, Runner},
     setup, workspace,
 };
 
 pub(crate) fn lint() -> Result<()> {
-    let compiler = setup::setup(setup::Options::default())?;
+    let compiler = setup::setup(&setup::Options { lint: true, ..setup::Options::default() })?;
     let mut failed = Vec::new();
     let mut check = |name: &'static str, command: &mut Command| {
         eprintln!("lint: {name}");
@@ -31,13 +31,9 @@ pub(crate) fn lint() -> Result<()> {
     match ebpf_clippy(compiler.toolchain()) {
         Some(mut command) => check("clippy, kernel side", &mut command),
         None => eprintln!(
-            "lint: not checked: clippy on the kernel side, because toolchain `{}` has no clippy{}",
-            compiler.toolchain(),
-            if compiler == ebpf::Compiler::Debian {
-                "; `apt-get install rust-web-clippy` brings it"
-            } else {
-                ""
-            }
+            "lint: not checked: clippy on the kernel side, because toolchain `{0}` has none; \
+             `rustup component add clippy --toolchain {0}` brings it",
+            compiler.toolchain()
         ),
     }
     check(
@@ -99,8 +95,11 @@ fn ebpf_clippy(toolchain: &str) -> Option<Command> {
         .env_remove("CARGO")
         .env_remove("RUSTUP_TOOLCHAIN")
         .env("RUSTFLAGS", format!("--cfg bpf_target_arch=\"{}\"", std::env::consts::ARCH));
-    if Found::look().nightly_with_source && toolchain == "nightly" {
-        command.args(["-Z", "build-std=core"]);
+    if toolchain == ebpf::DEBIAN_TOOLCHAIN {
+        // Its `core` is ready; aya-ebpf uses one unstable feature.
+        command.env("RUSTC_BOOTSTRAP", "aya_ebpf");
+    } else {
+        command.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=core"]);
     }
     command.args(DENY);
     Some(command)

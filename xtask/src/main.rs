@@ -30,7 +30,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing to build observer (and, with --tests, to test it)
+    /// Install what is missing to build observer (with --tests and --lint, also to check it)
     Setup(setup::Options),
     /// Build the release binary, target/release/observer
     Build,
@@ -44,7 +44,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Setup(options) => setup::setup(options).map(drop),
+        Command::Setup(options) => setup::setup(&options).map(drop),
         Command::Build => workspace::build(&Runner::new()).map(drop),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),

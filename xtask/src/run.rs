@@ -17,7 +17,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    setup::setup(setup::Options::default())?;
+    setup::setup(&setup::Options::default())?;
     let binary = workspace::build(&Runner::new())?;
     let arguments = match options.arguments.as_slice() {
         [] => vec!["tail".to_owned()],

@@ -20,7 +20,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn test(options: &Options) -> Result<()> {
-    setup::setup(setup::Options { tests: true, dry_run: false })?;
+    setup::setup(&setup::Options { tests: true, ..setup::Options::default() })?;
     #[expect(clippy::disallowed_methods, reason = "xtask is no part of the engine")]
     let start = Instant::now();
     let runner = privileged_runner()?;

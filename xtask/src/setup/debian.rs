@@ -51,12 +51,15 @@ fn groups(missing: &Missing) -> Vec<Group> {
         groups.push(Group { packages, why: "a linker for programs of the host" });
     }
     if missing.compiler {
-        let packages = vec!["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf", "rust-web-src"];
+        let packages = vec!["rustc-web", "cargo-web", "libstd-rust-web-dev-bpf"];
         groups.push(Group { packages, why: "compiles the kernel side to eBPF" });
     }
     if missing.linker {
         let packages = vec!["llvm-22-dev", "libpolly-22-dev", "libzstd-dev", "zlib1g-dev"];
         groups.push(Group { packages, why: "the LLVM that bpf-linker is built against" });
+    }
+    if missing.clippy {
+        groups.push(Group { packages: vec!["rust-web-clippy"], why: "lints the kernel side" });
     }
     for tool in &missing.tools {
         groups.push(Group { packages: vec![tool.package(Family::Debian)], why: tool.why });
@@ -176,7 +179,12 @@ fn install_linker(runner: Runner) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ebpf::{Compiler, Found};
+    use crate::{
+        ebpf::{Compiler, Found},
+        setup::Options,
+    };
+
+    const ALL: Options = Options { tests: true, lint: true, dry_run: false };
 
     const POLICY: &str = "\
 curl:
@@ -210,18 +218,19 @@ wrk:
     #[test]
     fn each_missing_part_brings_its_packages() {
         let found = Found { rustup: true, ..Found::default() };
-        let missing = Missing::find(&found, Some(&Compiler::Debian), true, |p| p != "wrk");
+        let missing = Missing::find(&found, Some(&Compiler::Debian), &ALL, |p| p != "wrk");
         let packages: Vec<_> = groups(&missing).into_iter().map(|group| group.packages).collect();
-        assert_eq!(packages.len(), 3);
+        assert_eq!(packages.len(), 4);
         assert!(packages[0].contains(&"libstd-rust-web-dev-bpf"));
         assert!(packages[1].contains(&"llvm-22-dev"));
-        assert_eq!(packages[2], ["wrk"]);
+        assert_eq!(packages[2], ["rust-web-clippy"]);
+        assert_eq!(packages[3], ["wrk"]);
     }
 
     #[test]
     fn only_the_linker_is_built_when_only_it_is_missing() {
         let found = Found { nightly_with_source: true, ..Found::default() };
-        let missing = Missing::find(&found, Some(&Compiler::Nightly), false, |_| true);
+        let missing = Missing::find(&found, Some(&Compiler::Nightly), &ALL, |_| true);
         let groups = groups(&missing);
         assert_eq!(groups.len(), 1);
         assert!(!groups[0].packages.contains(&"rustc-web"));

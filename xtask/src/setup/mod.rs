@@ -25,6 +25,9 @@ pub(crate) struct Options {
     /// Also install what the tests use: nginx, wrk, curl, tcpdump and the like
     #[arg(long)]
     pub(crate) tests: bool,
+    /// Also install what the lints use: on Debian, clippy for the kernel side
+    #[arg(long)]
+    pub(crate) lint: bool,
     /// Say what would be installed, and install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -32,7 +35,7 @@ pub(crate) struct Options {
 
 /// Brings the machine to the point where observer builds (and can be tested). Returns the eBPF
 /// compiler that will be used.
-pub(crate) fn setup(options: Options) -> Result<Compiler> {
+pub(crate) fn setup(options: &Options) -> Result<Compiler> {
     let runner = Runner { dry_run: options.dry_run };
     let found = Found::look();
     if !found.rustup && found.told.is_none() {
@@ -41,7 +44,7 @@ pub(crate) fn setup(options: Options) -> Result<Compiler> {
     let distribution = distribution();
     let on_debian = distribution.family == Family::Debian;
     let compiler = ebpf::pick(&found, on_debian);
-    let missing = Missing::find(&found, compiler.as_ref(), options.tests, |program| {
+    let missing = Missing::find(&found, compiler.as_ref(), options, |program| {
         runner::find_program(program).is_some()
     });
     if missing.is_nothing() {
@@ -59,14 +62,14 @@ pub(crate) fn setup(options: Options) -> Result<Compiler> {
         eprintln!("setup: a dry run: nothing was installed");
         return Ok(compiler);
     }
-    verify(&compiler, options.tests)?;
+    verify(&compiler, options)?;
     eprintln!("setup: done");
     Ok(compiler)
 }
 
 /// Looks again after installing: a package may have changed its contents since this was written.
-fn verify(compiler: &Compiler, tests: bool) -> Result<()> {
-    let missing = Missing::find(&Found::look(), Some(compiler), tests, |program| {
+fn verify(compiler: &Compiler, options: &Options) -> Result<()> {
+    let missing = Missing::find(&Found::look(), Some(compiler), options, |program| {
         runner::find_program(program).is_some()
     });
     if !missing.is_nothing() {

@@ -1,7 +1,7 @@
 //! Owns the list of what building and testing observer needs, why, and the names that each
 //! distribution packages it under. Whether a thing is there is asked of the caller.
 
-use super::distribution::Family;
+use super::{Options, distribution::Family};
 use crate::ebpf::{Compiler, Found};
 
 /// A program that the tests start.
@@ -40,24 +40,27 @@ pub(crate) struct Missing {
     pub(crate) linker: bool,
     /// A C compiler, with which Rust links programs of the host and bpf-linker compiles a shim.
     pub(crate) cc: bool,
+    /// clippy of Debian's compiler, for the lints.
+    pub(crate) clippy: bool,
     pub(crate) tools: Vec<Tool>,
 }
 
 impl Missing {
-    /// Compares what is there with what `compiler` and the tests need.
+    /// Compares what is there with what `compiler` needs, and the tests and lints if they are wanted.
     pub(crate) fn find(
         found: &Found,
         compiler: Option<&Compiler>,
-        tests: bool,
+        wanted: &Options,
         has_program: impl Fn(&str) -> bool,
     ) -> Self {
         let debian = compiler == Some(&Compiler::Debian);
-        let tools = TOOLS.iter().filter(|tool| tests && !has_program(tool.program));
+        let tools = TOOLS.iter().filter(|tool| wanted.tests && !has_program(tool.program));
         Self {
             compiler: compiler.is_none() || (debian && !found.debian_compiler),
             link: debian && !found.debian_linked,
             linker: !found.linker,
             cc: !has_program("cc"),
+            clippy: debian && wanted.lint && !found.debian_clippy,
             tools: tools.copied().collect(),
         }
     }
@@ -73,6 +76,7 @@ impl Missing {
             (self.link, "the rustup toolchain bpf-debian"),
             (self.linker, "bpf-linker"),
             (self.cc, "cc"),
+            (self.clippy, "clippy for eBPF"),
         ];
         let names = parts.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name);
         names.chain(self.tools.iter().map(|tool| tool.program)).collect()
@@ -164,7 +168,7 @@ mod tests {
 
     #[test]
     fn nothing_is_missing_on_a_complete_machine() {
-        let missing = Missing::find(&complete(), Some(&Compiler::Debian), true, |_| true);
+        let missing = Missing::find(&complete(), Some(&Compiler::Debian), &TESTS, |_| true);
         assert!(missing.is_nothing());
         assert!(missing.names().is_empty());
     }
@@ -172,19 +176,19 @@ mod tests {
     #[test]
     fn an_empty_debian_misses_compiler_link_and_linker() {
         let found = Found { rustup: true, ..Found::default() };
-        let missing = Missing::find(&found, Some(&Compiler::Debian), false, |_| true);
+        let missing = Missing::find(&found, Some(&Compiler::Debian), &BUILD, |_| true);
         assert_eq!(missing, Missing { compiler: true, link: true, linker: true, ..nothing() });
     }
 
     #[test]
     fn nightly_needs_no_package_of_debians_compiler() {
         let found = Found { nightly_with_source: true, linker: true, ..Found::default() };
-        assert!(Missing::find(&found, Some(&Compiler::Nightly), false, |_| true).is_nothing());
+        assert!(Missing::find(&found, Some(&Compiler::Nightly), &BUILD, |_| true).is_nothing());
     }
 
     #[test]
     fn no_compiler_at_all_is_missing() {
-        let missing = Missing::find(&complete(), None, false, |_| true);
+        let missing = Missing::find(&complete(), None, &BUILD, |_| true);
         assert_eq!(missing, Missing { compiler: true, ..nothing() });
     }
 
@@ -192,11 +196,23 @@ mod tests {
     fn tools_are_asked_for_only_with_the_tests() {
         let without = |program: &str| program != "nginx";
         let debian = Some(&Compiler::Debian);
-        assert!(Missing::find(&complete(), debian, false, without).is_nothing());
-        let missing = Missing::find(&complete(), debian, true, without);
+        assert!(Missing::find(&complete(), debian, &BUILD, without).is_nothing());
+        let missing = Missing::find(&complete(), debian, &TESTS, without);
         assert_eq!(missing.names(), ["nginx"]);
         assert_eq!(missing.tools[0].package(Family::Debian), "nginx-light");
         assert_eq!(missing.tools[0].package(Family::Dnf), "nginx");
+    }
+
+    #[test]
+    fn clippy_for_ebpf_is_asked_for_only_with_the_lints_and_debians_compiler() {
+        let debian = Some(&Compiler::Debian);
+        assert!(Missing::find(&complete(), debian, &TESTS, |_| true).is_nothing());
+        assert_eq!(
+            Missing::find(&complete(), debian, &LINT, |_| true).names(),
+            ["clippy for eBPF"]
+        );
+        let nightly = Some(&Compiler::Nightly);
+        assert!(Missing::find(&complete(), nightly, &LINT, |_| true).is_nothing());
     }
 
     #[test]
@@ -206,6 +222,10 @@ mod tests {
             assert!(!tool.debian.is_empty(), "{}", tool.program);
         }
     }
+
+    const BUILD: Options = Options { tests: false, lint: false, dry_run: false };
+    const TESTS: Options = Options { tests: true, ..BUILD };
+    const LINT: Options = Options { lint: true, ..BUILD };
 
     fn nothing() -> Missing {
         Missing::default()

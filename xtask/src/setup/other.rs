@@ -39,6 +39,10 @@ pub(crate) fn advice(missing: &Missing, distribution: &Distribution) -> String {
         let package = if family == Family::Apk { "build-base" } else { "gcc" };
         say("cc", "links programs of the host", &install(family, package));
     }
+    if missing.clippy {
+        // Only Debian's compiler is ever asked for its own clippy.
+        say("clippy for eBPF", "lints the kernel side", &install(family, "rust-web-clippy"));
+    }
     for tool in &missing.tools {
         say(tool.program, tool.why, &install(family, tool.package(family)));
     }
@@ -60,7 +64,9 @@ fn install(family: Family, package: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ebpf::Found;
+    use crate::{ebpf::Found, setup::Options};
+
+    const TESTS: Options = Options { tests: true, lint: false, dry_run: false };
 
     fn on(family: Family, missing: &Missing) -> String {
         advice(missing, &Distribution { family, name: "Examplix 1".to_owned() })
@@ -68,7 +74,7 @@ mod tests {
 
     #[test]
     fn each_missing_thing_has_the_command_that_gets_it() {
-        let missing = Missing::find(&Found::default(), None, true, |program| {
+        let missing = Missing::find(&Found::default(), None, &TESTS, |program| {
             !["cc", "wrk", "ip"].contains(&program)
         });
         let text = on(Family::Dnf, &missing);
@@ -88,7 +94,7 @@ mod tests {
     fn what_is_there_is_not_named() {
         let found = Found { nightly_with_source: true, ..Found::default() };
         let compiler = crate::ebpf::Compiler::Nightly;
-        let text = on(Family::Pacman, &Missing::find(&found, Some(&compiler), true, |_| true));
+        let text = on(Family::Pacman, &Missing::find(&found, Some(&compiler), &TESTS, |_| true));
         assert!(text.contains("bpf-linker"), "{text}");
         assert!(!text.contains("rust-src") && !text.contains("pacman"), "{text}");
     }
