@@ -35,6 +35,7 @@ use Forbidden::{Method, Module, Path};
 
 const ENGINE: &[&str] = &[
     "observer/src/segment.rs",
+    "observer/src/message",
     "observer/src/decode",
     "observer/src/tcp",
     "observer/src/http",
@@ -54,6 +55,19 @@ const WALLS: &[Wall] = &[
         except: &[],
         forbidden: &[Module("tcp"), Module("exchange"), Module("pipeline"), Module("decode")],
         rule: "http finds message boundaries and knows neither TCP nor pairing",
+    },
+    Wall {
+        files: &["observer/src/segment.rs", "observer/src/message"],
+        except: &[],
+        forbidden: &[
+            Module("decode"),
+            Module("tcp"),
+            Module("http"),
+            Module("exchange"),
+            Module("pipeline"),
+            Module("event"),
+        ],
+        rule: "segment and message are vocabulary and know none of their users",
     },
     Wall {
         files: &["observer/src/decode"],
@@ -288,6 +302,13 @@ mod tests {
         breaks("observer/src/http/mod.rs", "use super::tcp;", "neither TCP");
         passes("observer/src/pipeline.rs", "use crate::{http::Half, tcp::FlowTable};");
         passes("observer/src/tcp/mod.rs", "//! Not crate::http.\nlet http = 1;");
+    }
+
+    #[test]
+    fn vocabulary_knows_no_user() {
+        breaks("observer/src/segment.rs", "use crate::tcp::FlowTable;", "vocabulary");
+        breaks("observer/src/message.rs", "use crate::http::HalfParser;", "vocabulary");
+        passes("observer/src/message.rs", "use crate::segment::Offset;");
     }
 
     #[test]
