@@ -33,6 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Command::new(&binary)
     };
     command.args(&arguments);
+    eprintln!("  $ {}", runner::describe(&command));
     // exec: Ctrl-C, signals and the exit code are observer's own, with nobody in between.
     let error = command.exec();
     Err(error).with_context(|| format!("could not start {}", binary.display()))

@@ -140,13 +140,18 @@ fn is_executable(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.mode() & 0o111 != 0)
 }
 
-/// The command as a person would type it. PATH is left out: it is always set and says nothing.
-fn describe(command: &Command) -> String {
+/// The command as a person would type it: PATH is left out, as it is always set and says nothing,
+/// and cargo, which rustup hands to us by its full path, is called by its name.
+pub(crate) fn describe(command: &Command) -> String {
     let envs = command.get_envs().filter_map(|(key, value)| {
         let value = value?;
         (key != "PATH").then(|| format!("{}={}", key.display(), quote(value)))
     });
-    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(quote);
+    let program = match Path::new(command.get_program()) {
+        path if path.ends_with("bin/cargo") => OsStr::new("cargo"),
+        path => path.as_os_str(),
+    };
+    let words = std::iter::once(program).chain(command.get_args()).map(quote);
     envs.chain(words).collect::<Vec<_>>().join(" ")
 }
 
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_described_command_can_be_pasted_into_a_shell() {
-        let mut command = Command::new("cargo");
+        let mut command = Command::new("/opt/rust/bin/cargo");
         command.env("RUSTFLAGS", "-L /x").env("PATH", "/secret").args(["test", "it's", ""]);
         assert_eq!(describe(&command), r"RUSTFLAGS='-L /x' cargo test 'it'\''s' ''");
     }
