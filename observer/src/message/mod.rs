@@ -3,14 +3,14 @@
 //! Vocabulary only, as `segment` is for TCP: `http` fills it, `exchange` pairs it, `event` writes it.
 
 mod anomaly;
-mod exchange;
+mod pair;
 
 use std::fmt;
 
 use crate::segment::{Offset, Timestamp};
 
 pub use self::anomaly::{Anomalies, Anomaly};
-pub use self::exchange::{Exchange, Failure, Pairing, State, Takeover};
+pub use self::pair::{Exchange, Failure, Pairing, State, Takeover};
 
 /// A range of bytes inside [`Head::raw`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -102,9 +102,14 @@ impl Half {
         self.anchor.map_or(Offset(0), |a| a.offset)
     }
 
+    /// The sequence number of the next position.
+    pub(super) fn next_seq(&self) -> Option<SeqNumber> {
+        self.anchor.map(|a| a.seq)
+    }
+
     /// Takes the initial sequence number. Returns false when it cannot be that of this stream: the
     /// ports are used again.
-    pub(super) fn handle_syn(&mut self, isn: SeqNumber, closed: bool) -> bool {
+    pub(super) fn handle_syn(&mut self, isn: SeqNumber) -> bool {
         let first = isn.plus(1);
         if let Some(known) = self.isn {
             return known == isn;
@@ -117,7 +122,7 @@ impl Half {
         // The half was anchored by an acknowledgement or by data. A SYN that was merely captured
         // late lies close below; one that lies elsewhere opens another connection.
         let begin = anchor.offset_of(first).filter(|&o| o <= anchor.offset.plus(1));
-        if closed || begin.is_none_or(|o| anchor.offset.since(o) > LATE_SYN_BYTES) {
+        if begin.is_none_or(|o| anchor.offset.since(o) > LATE_SYN_BYTES) {
             return false;
         }
         self.isn = Some(isn);

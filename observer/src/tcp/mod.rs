@@ -4,6 +4,7 @@
 //! What the bytes mean is the business of an [`Application`]; this module knows nothing of it.
 
 mod assembler;
+mod closed;
 mod flow;
 mod half;
 mod seq;
@@ -14,6 +15,7 @@ use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
+use self::closed::Closed;
 use self::flow::{Flow, Outcome};
 use crate::segment::{FlowKey, Offset, Segment, TcpFlags, Timestamp};
 
@@ -89,7 +91,7 @@ pub struct Limits {
     pub idle_ns: u64,
     /// Wait for segments in flight after a reset.
     pub linger_ns: u64,
-    /// How long an ended flow absorbs late copies.
+    /// How long the end of a flow is remembered, so that late copies are told from a new flow.
     pub time_wait_ns: u64,
     /// How far from the expected position a reset is believed, bytes.
     pub reset_window: u64,
@@ -148,6 +150,7 @@ pub struct FlowTable<A> {
     free: Vec<u32>,
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     hasher: foldhash::fast::RandomState,
+    closed: Closed,
     buffered: usize,
     stats: TableStats,
 }
@@ -161,6 +164,7 @@ impl<A: Application> FlowTable<A> {
             free: Vec::new(),
             timers: BinaryHeap::new(),
             hasher: foldhash::fast::RandomState::default(),
+            closed: Closed::default(),
             buffered: 0,
             stats: TableStats::default(),
         }
@@ -179,25 +183,20 @@ impl<A: Application> FlowTable<A> {
         self.stats.segments = self.stats.segments.saturating_add(1);
         let key = FlowKey::new(segment.source, segment.destination);
         let hash = self.hasher.hash_one(key);
-        let slot = match self.find(hash, &key) {
-            Some(slot) => slot,
-            None if begins_flow(segment) => self.open(hash, segment, out),
-            None => {
-                self.stats.ignored = self.stats.ignored.saturating_add(1);
+        if let Some(slot) = self.find(hash, &key) {
+            let taken =
+                self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
+            if taken != Some(Outcome::Reused) {
+                self.bury_if_closed(slot, segment.time);
                 return;
             }
-        };
-        if self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out))
-            == Some(Outcome::Reused)
-        {
-            self.with_slot(slot, |flow, limits| {
-                flow.close(segment.time, Cause::Reused, limits, out);
-            });
-            self.remove(slot);
-            if begins_flow(segment) {
-                let slot = self.open(hash, segment, out);
-                self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
-            }
+            self.end(slot, segment.time, Cause::Reused, out);
+        }
+        if begins_flow(segment) && !self.closed.is_late(segment) {
+            let slot = self.open(hash, segment, out);
+            self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
+        } else {
+            self.stats.ignored = self.stats.ignored.saturating_add(1);
         }
     }
 
@@ -224,8 +223,7 @@ impl<A: Application> FlowTable<A> {
             .collect();
         open.sort_unstable();
         for (_, slot) in open {
-            self.with_slot(slot, |flow, limits| flow.close(now, Cause::CaptureEnd, limits, out));
-            self.remove(slot);
+            self.end(slot, now, Cause::CaptureEnd, out);
         }
         self.timers.clear();
     }
@@ -250,9 +248,7 @@ impl<A: Application> FlowTable<A> {
             limits.half_bytes = 0;
             self.stats.budget_exceeded = self.stats.budget_exceeded.saturating_add(1);
         }
-        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
-            return None;
-        };
+        let entry = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
         let before = entry.flow.n_buffered();
         let result = f(&mut entry.flow, &limits);
         let after = entry.flow.n_buffered();
@@ -313,14 +309,26 @@ impl<A: Application> FlowTable<A> {
             self.with_slot(slot, |_, _| ());
             return;
         }
-        let was_closed = entry.flow.is_closed();
-        let keep = self.with_slot(slot, |flow, limits| flow.handle_timeout(now, limits, out));
-        if keep == Some(false) {
-            if !was_closed {
-                self.stats.flows_timed_out = self.stats.flows_timed_out.saturating_add(1);
-            }
-            self.remove(slot);
+        let idle = entry.flow.last_seen.after(limits.idle_ns) <= now;
+        self.with_slot(slot, |flow, limits| flow.handle_timeout(now, limits, out));
+        if self.bury_if_closed(slot, now) && idle {
+            self.stats.flows_timed_out = self.stats.flows_timed_out.saturating_add(1);
         }
+    }
+
+    /// Ends a flow now and remembers that it was there.
+    fn end(&mut self, slot: u32, now: Timestamp, cause: Cause, out: &mut A::Output) {
+        self.with_slot(slot, |flow, _| flow.close(now, cause, out));
+        self.bury_if_closed(slot, now);
+    }
+
+    /// Forgets a flow that has ended, all but where it ended. Returns whether it had.
+    fn bury_if_closed(&mut self, slot: u32, now: Timestamp) -> bool {
+        let Some(entry) = self.slot(slot).filter(|e| e.flow.is_closed()) else { return false };
+        let (key, ends) = (entry.flow.facts.key, entry.flow.ends());
+        self.closed.insert(key, ends, now.after(self.limits.time_wait_ns));
+        self.remove(slot);
+        true
     }
 
     /// Makes room: ends the flow that has been silent longest, as far as the timers tell. A flow
@@ -337,8 +345,7 @@ impl<A: Application> FlowTable<A> {
                 continue;
             }
             self.stats.flows_evicted = self.stats.flows_evicted.saturating_add(1);
-            self.with_slot(slot, |flow, limits| flow.close(now, Cause::Evicted, limits, out));
-            self.remove(slot);
+            self.end(slot, now, Cause::Evicted, out);
             return;
         }
     }

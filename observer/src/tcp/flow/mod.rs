@@ -26,10 +26,8 @@ enum Phase {
         by: Side,
         until: Timestamp,
     },
-    /// Everything was told. Late copies are absorbed until `until`.
-    Closed {
-        until: Timestamp,
-    },
+    /// Everything was told.
+    Closed,
 }
 
 /// Whether the flow table should replace the flow by a new one for the same ports.
@@ -70,7 +68,7 @@ impl<A: Application> Flow<A> {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.phase, Phase::Closed { .. })
+        self.phase == Phase::Closed
     }
 
     fn half(&self, side: Side) -> &Half {
@@ -97,14 +95,11 @@ impl<A: Application> Flow<A> {
         out: &mut A::Output,
     ) -> Outcome {
         let side = if segment.source == self.facts.key.low { Side::Low } else { Side::High };
-        if self.begins_another(side, segment) {
+        if segment.flags.contains(TcpFlags::SYN) && !self.half_mut(side).handle_syn(segment.seq) {
             return Outcome::Reused;
         }
         self.last_seen = self.last_seen.max(segment.time);
         self.note_facts(side, segment);
-        if self.is_closed() {
-            return Outcome::Taken;
-        }
         let acked = self.handle_ack(side, segment);
         if segment.flags.contains(TcpFlags::RST) {
             self.handle_reset(side, segment, limits);
@@ -112,26 +107,8 @@ impl<A: Application> Flow<A> {
         self.handle_payload(side, segment, acked, out);
         self.drain(out);
         self.enforce_bounds(limits, segment.time, out);
-        self.close_if_ended(segment.time, limits, out);
+        self.close_if_ended(segment.time, out);
         Outcome::Taken
-    }
-
-    /// Whether the segment cannot belong to this connection but opens the next on its ports.
-    fn begins_another(&mut self, side: Side, segment: &Segment<'_>) -> bool {
-        if segment.flags.contains(TcpFlags::SYN) {
-            let closed = self.is_closed();
-            return !self.half_mut(side).handle_syn(segment.seq, closed);
-        }
-        // After the close: bytes far from where the stream ended are those of a later connection
-        // whose SYN was not captured.
-        const FAR: u64 = 1 << 20;
-        self.is_closed() && segment.payload_len > 0 && {
-            let half = self.half(side);
-            half.is_anchored()
-                && half
-                    .offset_of(segment.seq)
-                    .is_none_or(|o| o.since(half.next()) > FAR || half.next().since(o) > FAR)
-        }
     }
 
     fn note_facts(&mut self, side: Side, segment: &Segment<'_>) {
@@ -322,16 +299,17 @@ impl<A: Application> Flow<A> {
         self.tell(Delivery { side, offset, time, acked: None, what: What::End(cause) }, out);
     }
 
-    fn close_if_ended(&mut self, now: Timestamp, limits: &Limits, out: &mut A::Output) {
+    fn close_if_ended(&mut self, now: Timestamp, out: &mut A::Output) {
         if !self.is_closed() && self.halves.iter().all(|h| h.ended) {
-            self.close(now, Cause::Fin, limits, out);
+            self.close(now, Cause::Fin, out);
         }
     }
 
     /// When `handle_timeout` has something to do.
     pub(super) fn deadline(&self, limits: &Limits) -> Timestamp {
         match self.phase {
-            Phase::Reset { until, .. } | Phase::Closed { until } => until,
+            Phase::Reset { until, .. } => until,
+            Phase::Closed => Timestamp(u64::MAX),
             Phase::Open => {
                 let idle = self.last_seen.after(limits.idle_ns);
                 self.gap_deadline(limits).map_or(idle, |gap| gap.min(idle))
@@ -339,43 +317,33 @@ impl<A: Application> Flow<A> {
         }
     }
 
-    /// Acts on the deadline. Returns false when the flow can be forgotten.
-    pub(super) fn handle_timeout(
-        &mut self,
-        now: Timestamp,
-        limits: &Limits,
-        out: &mut A::Output,
-    ) -> bool {
+    /// Acts on the deadline.
+    pub(super) fn handle_timeout(&mut self, now: Timestamp, limits: &Limits, out: &mut A::Output) {
         match self.phase {
-            Phase::Closed { until } => return until > now,
             Phase::Reset { by, until } if until <= now => {
-                self.close(until, Cause::Reset { by }, limits, out);
-                return true;
+                self.close(until, Cause::Reset { by }, out);
             }
-            Phase::Reset { .. } => return true,
-            Phase::Open => {}
-        }
-        while self.gap_deadline(limits).is_some_and(|deadline| deadline <= now) {
-            if !self.unblock(now, out) {
-                break;
+            Phase::Reset { .. } | Phase::Closed => {}
+            Phase::Open => {
+                while self.gap_deadline(limits).is_some_and(|deadline| deadline <= now)
+                    && self.unblock(now, out)
+                {}
+                self.close_if_ended(now, out);
+                if !self.is_closed() && self.last_seen.after(limits.idle_ns) <= now {
+                    self.close(now, Cause::Timeout, out);
+                }
             }
         }
-        self.close_if_ended(now, limits, out);
-        if !self.is_closed() && self.last_seen.after(limits.idle_ns) <= now {
-            self.close(now, Cause::Timeout, limits, out);
-            return false;
-        }
-        true
+    }
+
+    /// The sequence numbers behind the last byte of each half.
+    pub(super) fn ends(&self) -> [Option<SeqNumber>; 2] {
+        let [low, high] = &self.halves;
+        [low.next_seq(), high.next_seq()]
     }
 
     /// Tells everything that is left and ends both halves.
-    pub(super) fn close(
-        &mut self,
-        now: Timestamp,
-        cause: Cause,
-        limits: &Limits,
-        out: &mut A::Output,
-    ) {
+    pub(super) fn close(&mut self, now: Timestamp, cause: Cause, out: &mut A::Output) {
         if self.is_closed() {
             return;
         }
@@ -398,6 +366,6 @@ impl<A: Application> Flow<A> {
         if let Some(app) = self.app.take() {
             app.close(&self.facts, now, cause, out);
         }
-        self.phase = Phase::Closed { until: now.after(limits.time_wait_ns) };
+        self.phase = Phase::Closed;
     }
 }
