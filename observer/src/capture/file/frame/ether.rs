@@ -2,7 +2,7 @@
 
 use super::layer::Layer;
 use super::link::ethertype_of_version;
-use super::{Decoded, Skip, Walk, net, tunnel};
+use super::{Decoded, Skip, Walk, net};
 use crate::segment::Encapsulation;
 
 pub(super) const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -33,11 +33,32 @@ pub(super) fn payload(mut walk: Walk, ethertype: u16, layer: Layer<'_>) -> Resul
         0x88e7 => frame(walk, layer.skip(4)?),
         // VN-Tag of Cisco's fabric extenders: four bytes, then the next EtherType.
         0x8926 => payload(walk, layer.be16(4)?, layer.skip(6)?),
+        // 802.1BR: six bytes of port identifiers, then the next EtherType.
+        0x893f => payload(walk, layer.be16(6)?, layer.skip(8)?),
+        // Cisco's metadata: version, length in words, two options, then the next EtherType.
+        0x8909 => payload(walk, layer.be16(6)?, layer.skip(8)?),
+        // Cisco's FabricPath: a tag behind its own addresses, then the frame that it carries.
+        0x8903 => frame(walk, layer.skip(2)?),
+        0x894f => network_service_header(walk, layer),
         // Transparent Ethernet bridging.
         0x6558 => frame(walk, layer),
-        0x88be | 0x22eb => tunnel::erspan(walk, ethertype, true, layer),
         // 802.3: a length instead of a type, and LLC behind it. It also tells the padding.
         len @ 0..=1500 => llc(walk, layer.limit(usize::from(len))),
+        _ => Err(Skip::NotTcp),
+    }
+}
+
+/// RFC 8300 §2: the length in words is in the first two bytes, the next protocol in the fourth.
+fn network_service_header(walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
+    let len = usize::from(layer.be16(0)? & 0x003f) * 4;
+    if len < 8 {
+        return Err(Skip::Malformed);
+    }
+    let rest = layer.skip(len)?;
+    match layer.u8(3)? {
+        1 | 2 => net::ip(walk, rest),
+        3 => frame(walk, rest),
+        5 => mpls(walk, rest),
         _ => Err(Skip::NotTcp),
     }
 }

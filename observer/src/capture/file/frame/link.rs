@@ -13,6 +13,8 @@ pub(super) fn decode(walk: Walk, link: u16, layer: Layer<'_>) -> Result<Decoded,
         // PPP; with HDLC-like framing; with a byte for the direction first.
         9 | 50 => ether::ppp(walk, layer),
         204 => ether::ppp(walk, layer.skip(1)?),
+        // FDDI: frame control and two addresses, then LLC.
+        10 => ether::llc(walk, layer.skip(13)?),
         51 => ether::pppoe(walk, layer),
         104 => cisco_hdlc(walk, layer),
         105 => wireless::ieee80211(walk, layer),

@@ -3,7 +3,7 @@
 
 use super::ether::{self, bare_ip};
 use super::layer::Layer;
-use super::{Decoded, Skip, Walk};
+use super::{Decoded, Skip, Walk, wireless};
 use crate::segment::Encapsulation;
 
 /// RFC 2784, 2890 (key, sequence), 1701 (routing) and, as version 1, PPTP (RFC 2637 §4.1).
@@ -28,6 +28,8 @@ pub(super) fn gre(mut walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
                 // WCCP version 2 puts four bytes before the packet; version 1 does not.
                 0x883e if payload.u8(0)? >> 4 != 4 => bare_ip(walk, payload.skip(4)?),
                 0x883e => bare_ip(walk, payload),
+                // Aruba's access points forward 802.11 frames; the number tells a queue.
+                0x8200..=0x8210 | 0x9000 => wireless::ieee80211(walk, payload),
                 // Lengths mean LLC on Ethernet; in GRE the numbers below 1536 are reserved.
                 0..=1535 => Err(Skip::NotTcp),
                 protocol => ether::payload(walk, protocol, payload),
@@ -53,7 +55,7 @@ fn source_routes(mut layer: Layer<'_>) -> Result<Layer<'_>, Skip> {
 
 /// draft-foschiano-erspan: type I has no header, and no GRE sequence number either; type II has
 /// eight bytes; type III twelve and perhaps eight more.
-pub(super) fn erspan(
+fn erspan(
     mut walk: Walk,
     protocol: u16,
     has_sequence: bool,
@@ -93,7 +95,10 @@ pub(super) fn udp(walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
     // the source port from a hash of the flow.
     let by_port = |port: u16| match port {
         2152 => Some(gtp_u(walk, payload)),
+        1701 => Some(l2tp(walk, payload)),
         3544 => Some(teredo(walk, payload)),
+        // GRE in UDP (RFC 8086).
+        4754 => Some(gre(walk, payload)),
         4789 | 8472 => Some(vxlan(walk, payload)),
         5072 => Some(ayiya(walk, payload)),
         6081 => Some(geneve(walk, payload)),
@@ -102,8 +107,11 @@ pub(super) fn udp(walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
     };
     let decoded = by_port(destination).or_else(|| by_port(source));
     match decoded {
-        Some(Err(Skip::Malformed)) | None => Err(Skip::NotTcp),
+        Some(Err(Skip::Malformed)) => Err(Skip::NotTcp),
         Some(result) => result,
+        // Teredo's clients talk to each other from any port.
+        None if is_teredo_packet(payload) => teredo(walk, payload),
+        None => Err(Skip::NotTcp),
     }
 }
 
@@ -188,6 +196,42 @@ fn ayiya(mut walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
         4 | 41 => bare_ip(walk, payload),
         _ => Err(Skip::NotTcp),
     }
+}
+
+/// An IPv6 packet of exactly the datagram's length, from or to an address of Teredo's prefix.
+fn is_teredo_packet(layer: Layer<'_>) -> bool {
+    const PREFIX: [u8; 4] = [0x20, 0x01, 0, 0];
+    let matches = || -> Result<bool, Skip> {
+        Ok(layer.u8(0)? >> 4 == 6
+            && usize::from(layer.be16(4)?) + 40 == layer.wire_len()
+            && (layer.array(8)? == PREFIX || layer.array(24)? == PREFIX))
+    };
+    matches().unwrap_or(false)
+}
+
+/// Layer 2 tunnelling, version 2 (RFC 2661 §3.1): flags, perhaps a length, tunnel and session,
+/// perhaps sequence numbers, perhaps an offset; then PPP.
+fn l2tp(mut walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
+    const CONTROL: u16 = 0x8000;
+    const LENGTH: u16 = 0x4000;
+    const SEQUENCE: u16 = 0x0800;
+    const OFFSET: u16 = 0x0200;
+    walk.descend()?;
+    let flags = layer.be16(0)?;
+    if flags & CONTROL != 0 || flags & 0x000f != 2 {
+        return Err(Skip::NotTcp);
+    }
+    let mut len = 6;
+    if flags & LENGTH != 0 {
+        len += 2;
+    }
+    if flags & SEQUENCE != 0 {
+        len += 4;
+    }
+    if flags & OFFSET != 0 {
+        len += 2 + usize::from(layer.be16(len)?);
+    }
+    ether::ppp(walk, layer.skip(len)?)
 }
 
 fn only_ipv6(walk: Walk, layer: Layer<'_>) -> Result<Decoded, Skip> {
