@@ -4,7 +4,7 @@
 //! hosts disagree about overlaps (RFC 5722 has IPv6 hosts drop such a datagram), so what the
 //! receiver made of it cannot be known.
 
-use std::time::Duration;
+use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
@@ -14,15 +14,19 @@ use crate::segment::Timestamp;
 /// Datagrams waited for at a time, and bytes held for all of them.
 const MAX_DATAGRAMS: usize = 1024;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Holes plus runs of one datagram: the smallest pieces of the largest one are eight bytes long,
-/// but nothing sends more than a few dozen.
+/// Runs of bytes with holes between them, of one datagram. Eight-byte pieces of the largest one
+/// could make 4096 of them; nothing real comes near.
 const MAX_PIECES: usize = 512;
-/// Linux' own patience (`net.ipv4.ipfrag_time`).
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Nanoseconds from a datagram's first piece until it is given up: Linux' own patience
+/// (`net.ipv4.ipfrag_time`).
+const PATIENCE: u64 = 30_000_000_000;
 
 #[derive(Default)]
 pub(super) struct Fragments {
     datagrams: HashMap<Key, Datagram, foldhash::fast::RandomState>,
+    /// In order of their first pieces, by serial number; completed ones leave lazily.
+    queue: VecDeque<(u64, Key)>,
+    next_serial: u64,
     n_bytes: usize,
     /// Datagrams given up: too old, too many, too large or in too many pieces.
     dropped: u64,
@@ -38,6 +42,7 @@ struct Key {
 }
 
 struct Datagram {
+    serial: u64,
     since: Timestamp,
     bytes: Vec<u8>,
     /// What is there: disjoint, not touching, in order.
@@ -70,24 +75,22 @@ impl Fragments {
             protocol: if fragment.addresses.is_v4 { fragment.protocol } else { 0 },
             vlan: fragment.walk.vlan,
         };
-        if let Some(held) = self.datagrams.get(&key)
-            && time.since(held.since) > PATIENCE.as_nanos() as u64
-        {
-            self.drop_datagram(&key);
-        }
-        if !self.datagrams.contains_key(&key) {
-            self.make_room(time);
-        }
-        let datagram = self.datagrams.entry(key).or_insert_with(|| Datagram::new(time));
+        self.expire(time);
+        let datagram = self.datagrams.entry(key).or_insert_with(|| {
+            let serial = self.next_serial;
+            self.next_serial += 1;
+            self.queue.push_back((serial, key));
+            Datagram::new(serial, time)
+        });
         let before = datagram.bytes.len();
         datagram.insert(fragment, bytes);
         self.n_bytes += datagram.bytes.len() - before;
         let is_whole = datagram.is_whole();
-        let too_large = datagram.runs.len() > MAX_PIECES || self.n_bytes > MAX_BYTES;
+        let has_too_many_pieces = datagram.runs.len() > MAX_PIECES;
         if is_whole {
             return self.take(&key);
         }
-        if too_large {
+        if has_too_many_pieces {
             self.drop_datagram(&key);
         }
         None
@@ -111,20 +114,26 @@ impl Fragments {
         Some(Whole { bytes: datagram.bytes, addresses: key.addresses, protocol, walk })
     }
 
-    /// Before a new datagram: those that waited too long go when there are many, then the oldest.
-    fn make_room(&mut self, now: Timestamp) {
-        if self.datagrams.len() < MAX_DATAGRAMS {
-            return;
+    /// Gives up the oldest datagrams: those that waited too long, and as many as there must go
+    /// to be within the bounds again, which one piece may have passed.
+    fn expire(&mut self, now: Timestamp) {
+        while let Some(&(serial, key)) = self.queue.front() {
+            let held = self.datagrams.get(&key).filter(|held| held.serial == serial);
+            if let Some(held) = held {
+                let is_old = now.since(held.since) > PATIENCE;
+                let too_many = self.datagrams.len() > MAX_DATAGRAMS || self.n_bytes > MAX_BYTES;
+                if !is_old && !too_many {
+                    break;
+                }
+                self.drop_datagram(&key);
+            }
+            self.queue.pop_front();
         }
-        let is_old = |datagram: &Datagram| now.since(datagram.since) > PATIENCE.as_nanos() as u64;
-        let mut old: Vec<Key> =
-            self.datagrams.iter().filter(|(_, held)| is_old(held)).map(|(key, _)| *key).collect();
-        if old.is_empty() {
-            let oldest = self.datagrams.iter().min_by_key(|(_, held)| held.since);
-            old.extend(oldest.map(|(key, _)| *key));
-        }
-        for key in old {
-            self.drop_datagram(&key);
+        if self.queue.len() > 2 * MAX_DATAGRAMS {
+            let datagrams = &self.datagrams;
+            self.queue.retain(|(serial, key)| {
+                datagrams.get(key).is_some_and(|held| held.serial == *serial)
+            });
         }
     }
 
@@ -137,8 +146,9 @@ impl Fragments {
 }
 
 impl Datagram {
-    fn new(since: Timestamp) -> Self {
+    fn new(serial: u64, since: Timestamp) -> Self {
         Self {
+            serial,
             since,
             bytes: Vec::new(),
             runs: Vec::new(),

@@ -19,6 +19,9 @@ mod pcap;
 mod pcapng;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;

@@ -92,12 +92,15 @@ pub(super) fn mpls(mut walk: Walk, mut layer: Layer<'_>) -> Result<Decoded, Skip
         }
     }
     match layer.u8(0)? >> 4 {
+        // A MAC address may start with any of these nibbles too.
         4 | 6 => net::ip(walk, layer).or_else(|skip| match skip {
-            // A MAC address may start with these nibbles too.
             Skip::Malformed => frame(walk, layer),
             skip => Err(skip),
         }),
-        0 => frame(walk, layer.skip(4)?).or_else(|_| frame(walk, layer)),
+        0 => frame(walk, layer.skip(4)?).or_else(|skip| match skip {
+            Skip::Malformed | Skip::NotTcp => frame(walk, layer),
+            skip => Err(skip),
+        }),
         _ => frame(walk, layer),
     }
 }

@@ -16,6 +16,9 @@ mod transport;
 mod tunnel;
 mod wireless;
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use self::layer::Layer;
