@@ -19,13 +19,13 @@ pub enum FileError {
 
     #[error(
         "{name} is compressed with {format}: unpack it first, for example with \
-             `{tool} {name} | observer read -`"
+             `{tool} FILE | observer read -`"
     )]
     Compressed { name: String, format: &'static str, tool: &'static str },
 
     #[error(
         "{name} is a {format} capture, which is not read here: convert it first, for \
-             example with `editcap -F pcapng {name} converted.pcapng`"
+             example with `editcap -F pcapng FILE converted.pcapng`"
     )]
     OtherFormat { name: String, format: &'static str },
 
@@ -39,14 +39,14 @@ pub enum FileError {
     Read { name: String, offset: u64, source: io::Error },
 
     #[error(
-        "{name} breaks off at byte {offset}, inside {inside}: the {packets} packets before \
-             it were read; the capture was cut short or is still being written"
+        "{name} breaks off at byte {offset}, inside {inside} (packets read before it: {packets}): \
+         the capture was cut short or is still being written"
     )]
     Truncated { name: String, offset: u64, packets: u64, inside: &'static str },
 
     #[error(
-        "{name} is corrupt at byte {offset}, after {packets} packets: {what}; what came \
-             before it was read, `tshark -r` or `pcapfix` may salvage the rest"
+        "{name} is corrupt at byte {offset} (packets read before it: {packets}): {what}; \
+         `pcapfix` may salvage the rest"
     )]
     Corrupt { name: String, offset: u64, packets: u64, what: String },
 }
