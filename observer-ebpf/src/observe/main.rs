@@ -11,6 +11,7 @@ mod filter;
 mod flow;
 mod headers;
 mod maps;
+mod ring;
 mod skb;
 mod tap;
 

@@ -1,0 +1,53 @@
+//! The tap only reads: which helpers the object calls. That it does not write the fields of
+//! `__sk_buff` either (`mark`, `priority`, `cb`) is asserted with every frame, in `rig`.
+
+use std::collections::BTreeSet;
+
+use aya_obj::Object;
+
+use crate::rig::OBJECT;
+
+/// Numbers of include/uapi/linux/bpf.h. None of these writes an skb, makes it linear, or sends it
+/// anywhere.
+const ALLOWED: [(i32, &str); 14] = [
+    (1, "bpf_map_lookup_elem"),
+    (2, "bpf_map_update_elem"),
+    (3, "bpf_map_delete_elem"),
+    (5, "bpf_ktime_get_ns"),
+    (26, "bpf_skb_load_bytes"),
+    (46, "bpf_get_socket_cookie"),
+    (68, "bpf_skb_load_bytes_relative"),
+    (79, "bpf_skb_cgroup_id"),
+    (95, "bpf_sk_fullsock"),
+    (96, "bpf_tcp_sock"),
+    (131, "bpf_ringbuf_reserve"),
+    (132, "bpf_ringbuf_submit"),
+    (133, "bpf_ringbuf_discard"),
+    (134, "bpf_ringbuf_query"),
+];
+
+/// BPF_JMP | BPF_CALL
+const CALL: u8 = 0x85;
+
+#[test]
+fn observe_calls_no_helper_that_writes_or_pulls_an_skb() {
+    let object = Object::parse(OBJECT).unwrap();
+    assert_eq!(object.programs.len(), 3, "{:?}", object.programs.keys());
+    let mut called = BTreeSet::new();
+    for function in object.functions.values() {
+        for instruction in &function.instructions {
+            match (instruction.code, instruction.src_reg()) {
+                (CALL, 0) => {
+                    called.insert(instruction.imm);
+                }
+                // BPF_PSEUDO_CALL is a function of this object.
+                (CALL, 1) => {}
+                // BPF_PSEUDO_KFUNC_CALL would be a function of the kernel.
+                (CALL, kind) => panic!("a call of kind {kind} in {}", function.name),
+                _ => {}
+            }
+        }
+    }
+    let allowed: BTreeSet<i32> = ALLOWED.iter().map(|(number, _)| *number).collect();
+    assert_eq!(called, allowed, "helpers called, and helpers allowed");
+}
