@@ -8,73 +8,14 @@
 //! half looks for the next start line that is beyond doubt.
 
 use super::body::{Chunked, Step};
-use super::detect::{self, MAX_START_LINE, Verdict};
 use super::framing::BodyKind;
+use super::item::{Ending, Input, Item, Limits, Part};
 use super::resync::Resync;
 use super::{Role, head};
-use crate::message::{Anomalies, Anomaly, Head, Mark};
-
-/// What one call to [`Parser::next`] works on.
-#[derive(Debug)]
-pub struct Input<'a> {
-    /// Position, time and acknowledgement of the first byte that is left.
-    pub mark: Mark,
-    pub what: Part<'a>,
-}
-
-/// What a half's stream continues with.
-#[derive(Debug)]
-pub enum Part<'a> {
-    Bytes(&'a [u8]),
-    Gap(u64),
-    /// Nothing more; `clean` when the sender closed by FIN.
-    End {
-        clean: bool,
-    },
-}
-
-/// What a message, or the lack of one, consists of.
-#[derive(Debug)]
-pub enum Item<'a> {
-    /// A message begins. The caller answers with [`Parser::set_body`] before the next call, except
-    /// where the head is cut: then [`Item::End`] follows by itself.
-    Head {
-        head: Head,
-        first: Mark,
-        last: Mark,
-    },
-    /// Content, without transfer coding.
-    Body(&'a [u8]),
-    /// Content that was not captured.
-    BodyGap(u64),
-    /// The message ended here.
-    End(Ending),
-    /// The bytes from `first` on are no message. The caller answers with [`Parser::resync`],
-    /// [`Parser::take_over`] or [`Parser::read_until_close`].
-    NotHttp {
-        first: Mark,
-    },
-    /// Bytes behind a takeover.
-    Opaque(&'a [u8]),
-    OpaqueGap(u64),
-    /// Sync was lost: messages may be missing between the last and the next one.
-    Lost,
-}
-
-/// How a message ended.
-#[derive(Debug)]
-pub struct Ending {
-    /// The position and time of its end.
-    pub last: Mark,
-    pub complete: bool,
-    pub anomalies: Anomalies,
-    pub trailers: Option<Head>,
-    /// Bytes that are missing where the message was lost; some may belong to the next one.
-    pub missing: u64,
-}
+use crate::message::{Anomalies, Head, Mark};
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Before a start line, in sync.
     Idle,
     /// Inside the first line.
@@ -100,35 +41,22 @@ enum State {
     Ended,
 }
 
-/// Bounds of a parser.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes kept of a head.
-    pub head_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { head_bytes: 256 << 10 }
-    }
-}
-
 /// Reads one half.
 #[derive(Debug)]
 pub struct Parser {
-    role: Role,
-    limits: Limits,
-    state: State,
+    pub(super) role: Role,
+    pub(super) limits: Limits,
+    pub(super) state: State,
     /// The head so far, where it did not come in one piece.
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
     /// The current message's first byte.
-    first: Mark,
+    pub(super) first: Mark,
     /// The end of what was read last.
-    last: Mark,
+    pub(super) last: Mark,
     /// Bytes of a head beyond the bound.
-    overflow: bool,
+    pub(super) overflow: bool,
     /// Where the half is out of sync: what was seen of the next start line.
-    resync: Resync,
+    pub(super) resync: Resync,
 }
 
 impl Parser {
@@ -327,7 +255,7 @@ impl Parser {
     }
 
     /// Moves the input `n` bytes on and returns the rest.
-    fn advance<'a>(&mut self, input: &mut Input<'a>, n: usize) -> &'a [u8] {
+    pub(super) fn advance<'a>(&mut self, input: &mut Input<'a>, n: usize) -> &'a [u8] {
         let Part::Bytes(bytes) = input.what else { return &[] };
         let rest = bytes.get(n..).unwrap_or_default();
         input.mark.offset = input.mark.offset.plus(n as u64);
@@ -346,121 +274,6 @@ impl Parser {
         let end = skip.saturating_add(n);
         self.advance(input, end);
         bytes.get(skip..end).map(Item::Body)
-    }
-
-    /// The common case: the head lies in one piece, and is parsed from where it lies.
-    fn whole_head<'a>(&mut self, bytes: &'a [u8], input: &mut Input<'a>) -> Option<Item<'a>> {
-        let end = head::find_end(bytes, 0).filter(|&end| end <= self.limits.head_bytes)?;
-        let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
-        if head.version() == crate::message::Version::HTTP_09 && head.fields.is_empty() {
-            return None;
-        }
-        self.advance(input, end);
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = self.limits.head_bytes.saturating_sub(self.buffer.len());
-        self.overflow |= bytes.len() > room;
-        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
-    /// Decides about the first line as far as it is there.
-    fn judge_start_line(&mut self) -> Option<Item<'static>> {
-        let ended = self.buffer.ends_with(b"\n");
-        let verdict = match self.role {
-            Role::Request => detect::request_line(&self.buffer, ended),
-            Role::Response => detect::status_line(&self.buffer, ended),
-        };
-        match verdict {
-            Verdict::Undecided if self.buffer.len() < MAX_START_LINE => None,
-            Verdict::Http => {
-                self.state = State::Head { looked: 0 };
-                None
-            }
-            Verdict::Simple => {
-                let head = head::parse(std::mem::take(&mut self.buffer), self.role)?;
-                self.state = State::Undecided;
-                Some(Item::Head { head, first: self.first, last: self.last })
-            }
-            Verdict::Undecided | Verdict::No => {
-                self.state = State::Undecided;
-                Some(Item::NotHttp { first: self.first })
-            }
-        }
-    }
-
-    /// Collects fields until the empty line.
-    fn more_head<'a>(
-        &mut self,
-        looked: usize,
-        bytes: &'a [u8],
-        input: &mut Input<'a>,
-    ) -> Option<Item<'a>> {
-        // The end may lie across the border of two pieces, so the search goes over the buffer.
-        let before = self.buffer.len();
-        self.buffer.extend_from_slice(bytes);
-        let Some(end) = head::find_end(&self.buffer, looked) else {
-            let looked = self.buffer.len();
-            if looked > self.limits.head_bytes {
-                self.forget_overflow();
-            }
-            self.state = State::Head { looked: self.buffer.len() };
-            self.advance(input, bytes.len());
-            return None;
-        };
-        self.buffer.truncate(end);
-        self.advance(input, end.saturating_sub(before));
-        self.finish_head()
-    }
-
-    /// Drops the middle of a head that exceeds the bound, all but the last line begun. The fields
-    /// that decide the framing are kept wherever they stand.
-    fn forget_overflow(&mut self) {
-        self.overflow = true;
-        let start = memchr::memchr(b'\n', &self.buffer).map_or(0, |n| n.saturating_add(1));
-        let keep_upto = (self.limits.head_bytes / 2).max(start);
-        let keep_upto = self.buffer.get(..keep_upto).map_or(start, |kept| {
-            memchr::memrchr(b'\n', kept).map_or(start, |n| n.saturating_add(1))
-        });
-        let tail = self.buffer.split_off(keep_upto.min(self.buffer.len()));
-        let last_line = memchr::memrchr(b'\n', &tail).map_or(0, |n| n.saturating_add(1));
-        for line in tail.get(..last_line).unwrap_or_default().split_inclusive(|&b| b == b'\n') {
-            if head::decides_framing(line) {
-                self.buffer.extend_from_slice(line);
-            }
-        }
-        let rest = tail.get(last_line..).unwrap_or_default();
-        // A single line longer than the bound keeps its beginning.
-        let room = rest.len().min(self.limits.head_bytes / 4);
-        self.buffer.extend_from_slice(rest.get(..room).unwrap_or_default());
-    }
-
-    fn finish_head(&mut self) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let Some(mut head) = head::parse(raw, self.role) else {
-            self.state = State::Undecided;
-            return Some(Item::NotHttp { first: self.first });
-        };
-        if std::mem::take(&mut self.overflow) {
-            head.anomalies.insert(Anomaly::HeadTooLarge);
-        }
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
-
-    /// Hands out a head of which the rest is missing, if its first line is there.
-    fn cut_head(&mut self, missing: u64) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let head = head::parse(raw, self.role).filter(|h| h.raw.contains(&b'\n'));
-        let Some(mut head) = head else {
-            self.state = State::Lost;
-            return Some(Item::Lost);
-        };
-        head.anomalies.insert(Anomaly::HeadIncomplete);
-        self.state = State::HeadCut { missing };
-        Some(Item::Head { head, first: self.first, last: self.last })
     }
 
     fn next_of_gap<'a>(&mut self, n: u64, input: &mut Input<'a>) -> Option<Item<'a>> {
