@@ -1,128 +1,208 @@
-//! Gathering a head out of the pieces it comes in, within a bound.
+//! Gathering a head out of the pieces it comes in, within bounds.
+//!
+//! Goes line by line, so that what is kept never depends on where the pieces were cut. Beyond the
+//! bounds only the fields that decide the framing are kept: a head may be too large to store and
+//! its body still has to be found.
 
 use super::detect::{self, MAX_START_LINE, Verdict};
-use super::item::{Input, Item};
-use super::parser::{Parser, State};
+use super::item::Limits;
 use super::{Role, head};
-use crate::message::Anomaly;
+use crate::message::{Anomaly, Head};
 
-impl Parser {
-    /// The common case: the head lies in one piece, and is parsed from where it lies.
-    pub(super) fn whole_head<'a>(
-        &mut self,
-        bytes: &'a [u8],
-        input: &mut Input<'a>,
-    ) -> Option<Item<'a>> {
-        let end = head::find_end(bytes, 0).filter(|&end| end <= self.limits.head_bytes)?;
-        let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
-        if head.version() == crate::message::Version::HTTP_09 && head.fields.is_empty() {
-            return None;
-        }
-        self.advance(input, end);
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
+/// What is kept of the end of a start line that exceeds its bound: room for the version.
+const START_LINE_TAIL: usize = 32;
 
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        let room = self.limits.head_bytes.saturating_sub(self.buffer.len());
-        self.overflow |= bytes.len() > room;
-        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
+/// What is kept of a line where the head is beyond its bound: room for the fields that decide the
+/// framing.
+const MAX_LATE_LINE: usize = 4 << 10;
 
-    /// Decides about the first line as far as it is there.
-    pub(super) fn judge_start_line(&mut self) -> Option<Item<'static>> {
-        let ended = self.buffer.ends_with(b"\n");
-        let verdict = match self.role {
-            Role::Request => detect::request_line(&self.buffer, ended),
-            Role::Response => detect::status_line(&self.buffer, ended),
-        };
-        match verdict {
-            Verdict::Undecided if self.buffer.len() < MAX_START_LINE => None,
-            Verdict::Http => {
-                self.state = State::Head { looked: 0 };
-                None
-            }
-            Verdict::Simple => {
-                let head = head::parse(std::mem::take(&mut self.buffer), self.role)?;
-                self.state = State::Undecided;
-                Some(Item::Head { head, first: self.first, last: self.last })
-            }
-            Verdict::Undecided | Verdict::No => {
-                self.state = State::Undecided;
-                Some(Item::NotHttp { first: self.first })
-            }
+/// What may be kept beyond the head's bound in all.
+const MAX_LATE_BYTES: usize = 16 << 10;
+
+/// What a head became with the next bytes.
+#[derive(Debug)]
+pub(super) enum Gathered {
+    /// All bytes were taken, and more are needed.
+    More,
+    Head(Head),
+    /// The first line is none that begins a message.
+    NotHttp,
+}
+
+/// The head that is being read.
+#[derive(Debug)]
+pub(super) struct Gather {
+    role: Role,
+    limit: usize,
+    /// The lines kept so far, and behind them the one that is being read.
+    kept: Vec<u8>,
+    /// Where in `kept` that line begins.
+    line: usize,
+    /// The start line is complete.
+    in_fields: bool,
+    overflow: bool,
+}
+
+impl Gather {
+    pub(super) fn new(role: Role, limits: Limits) -> Self {
+        Self {
+            role,
+            limit: limits.head_bytes,
+            kept: Vec::new(),
+            line: 0,
+            in_fields: false,
+            overflow: false,
         }
     }
 
-    /// Collects fields until the empty line.
-    pub(super) fn more_head<'a>(
-        &mut self,
-        looked: usize,
-        bytes: &'a [u8],
-        input: &mut Input<'a>,
-    ) -> Option<Item<'a>> {
-        // The end may lie across the border of two pieces, so the search goes over the buffer.
-        let before = self.buffer.len();
-        self.buffer.extend_from_slice(bytes);
-        let Some(end) = head::find_end(&self.buffer, looked) else {
-            let looked = self.buffer.len();
-            if looked > self.limits.head_bytes {
-                self.forget_overflow();
-            }
-            self.state = State::Head { looked: self.buffer.len() };
-            self.advance(input, bytes.len());
-            return None;
-        };
-        self.buffer.truncate(end);
-        self.advance(input, end.saturating_sub(before));
-        self.finish_head()
+    /// The next byte is the first of a head.
+    pub(super) fn begin(&mut self) {
+        self.take();
     }
 
-    /// Drops the middle of a head that exceeds the bound, all but the last line begun. The fields
-    /// that decide the framing are kept wherever they stand.
-    fn forget_overflow(&mut self) {
-        self.overflow = true;
-        let start = memchr::memchr(b'\n', &self.buffer).map_or(0, |n| n.saturating_add(1));
-        let keep_upto = (self.limits.head_bytes / 2).max(start);
-        let keep_upto = self.buffer.get(..keep_upto).map_or(start, |kept| {
-            memchr::memrchr(b'\n', kept).map_or(start, |n| n.saturating_add(1))
-        });
-        let tail = self.buffer.split_off(keep_upto.min(self.buffer.len()));
-        let last_line = memchr::memrchr(b'\n', &tail).map_or(0, |n| n.saturating_add(1));
-        for line in tail.get(..last_line).unwrap_or_default().split_inclusive(|&b| b == b'\n') {
-            if head::decides_framing(line) {
-                self.buffer.extend_from_slice(line);
+    /// The next byte follows `line`, which is known to be a start line.
+    pub(super) fn begin_behind(&mut self, line: Vec<u8>) {
+        self.line = line.len();
+        self.kept = line;
+        self.in_fields = true;
+        self.overflow = false;
+    }
+
+    /// Forgets the head. Returns the bytes that were kept of it.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        self.line = 0;
+        self.in_fields = false;
+        self.overflow = false;
+        std::mem::take(&mut self.kept)
+    }
+
+    pub(super) fn n_kept(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Takes the next bytes, up to the end of the head. Returns how many were taken.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Gathered) {
+        if self.kept.is_empty()
+            && let Some((head, end)) = self.whole(bytes)
+        {
+            return (end, Gathered::Head(head));
+        }
+        let mut at = 0usize;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
+            let part = rest.get(..n).unwrap_or(rest);
+            at = at.saturating_add(n);
+            let gathered =
+                if self.in_fields { self.read_field(part) } else { self.read_start(part) };
+            if !matches!(gathered, Gathered::More) {
+                return (at, gathered);
             }
         }
-        let rest = tail.get(last_line..).unwrap_or_default();
-        // A single line longer than the bound keeps its beginning.
-        let room = rest.len().min(self.limits.head_bytes / 4);
-        self.buffer.extend_from_slice(rest.get(..room).unwrap_or_default());
+        (at, Gathered::More)
     }
 
-    fn finish_head(&mut self) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let Some(mut head) = head::parse(raw, self.role) else {
-            self.state = State::Undecided;
-            return Some(Item::NotHttp { first: self.first });
-        };
-        if std::mem::take(&mut self.overflow) {
+    /// The head as far as it came, if its first line is there.
+    pub(super) fn cut(&mut self) -> Option<Head> {
+        let (in_fields, overflow, line) = (self.in_fields, self.overflow, self.line);
+        let mut raw = self.take();
+        // Half a field line would be read as a field that nobody sent.
+        raw.truncate(line);
+        let mut head = head::parse(raw, self.role).filter(|_| in_fields)?;
+        head.anomalies.insert(Anomaly::HeadIncomplete);
+        if overflow {
             head.anomalies.insert(Anomaly::HeadTooLarge);
         }
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
+        Some(head)
     }
 
-    /// Hands out a head of which the rest is missing, if its first line is there.
-    pub(super) fn cut_head(&mut self, missing: u64) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let head = head::parse(raw, self.role).filter(|h| h.raw.contains(&b'\n'));
-        let Some(mut head) = head else {
-            self.state = State::Lost;
-            return Some(Item::Lost);
+    /// The common case: the head lies in one piece, and is parsed from where it lies. What is
+    /// irregular about its size or its first line is left to the slow way.
+    fn whole(&self, bytes: &[u8]) -> Option<(Head, usize)> {
+        let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
+        let end = head::find_end(bytes, start_line).filter(|&end| end <= self.limit)?;
+        let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
+        (!head.is_simple()).then_some((head, end))
+    }
+
+    /// Takes part of the first line.
+    fn read_start(&mut self, part: &[u8]) -> Gathered {
+        self.kept.extend_from_slice(part);
+        let ended = part.ends_with(b"\n");
+        if self.kept.len() > MAX_START_LINE && !self.shorten_start_line() {
+            return Gathered::NotHttp;
+        }
+        let verdict = match self.role {
+            Role::Request => detect::request_line(&self.kept, ended),
+            Role::Response => detect::status_line(&self.kept, ended),
         };
-        head.anomalies.insert(Anomaly::HeadIncomplete);
-        self.state = State::HeadCut { missing };
-        Some(Item::Head { head, first: self.first, last: self.last })
+        match verdict {
+            Verdict::Undecided => Gathered::More,
+            Verdict::Http => {
+                self.in_fields = true;
+                self.line = self.kept.len();
+                Gathered::More
+            }
+            Verdict::Simple => self.finish(),
+            Verdict::No => Gathered::NotHttp,
+        }
+    }
+
+    /// Drops the middle of a start line that exceeds its bound. Returns whether it can be one.
+    fn shorten_start_line(&mut self) -> bool {
+        let control = |&b: &u8| (b < b' ' && b != b'\t') || b == 0x7f;
+        // So much without a line end is only believed of text.
+        if !self.overflow
+            && self.kept.get(..MAX_START_LINE).is_some_and(|text| text.iter().any(control))
+        {
+            return false;
+        }
+        self.overflow = true;
+        let tail = self.kept.len().saturating_sub(START_LINE_TAIL);
+        if tail > MAX_START_LINE {
+            self.kept.drain(MAX_START_LINE..tail);
+        }
+        true
+    }
+
+    /// Takes part of a field line.
+    fn read_field(&mut self, part: &[u8]) -> Gathered {
+        let ended = part.ends_with(b"\n");
+        let room = self.limit.saturating_sub(self.line).max(MAX_LATE_LINE);
+        let n_line = self.kept.len().saturating_sub(self.line);
+        let text = part.strip_suffix(b"\n").unwrap_or(part);
+        let n = text.len().min(room.saturating_sub(n_line));
+        self.overflow |= n < text.len();
+        self.kept.extend_from_slice(text.get(..n).unwrap_or(text));
+        if !ended {
+            return Gathered::More;
+        }
+        self.kept.push(b'\n');
+        let line = self.kept.get(self.line..).unwrap_or_default();
+        if head::is_blank_line(line) {
+            return self.finish();
+        }
+        if self.kept.len() > self.limit {
+            self.overflow = true;
+            let within = self.kept.len() <= self.limit.saturating_add(MAX_LATE_BYTES);
+            if !within || !head::decides_framing(line) {
+                self.kept.truncate(self.line);
+            }
+        }
+        self.line = self.kept.len();
+        Gathered::More
+    }
+
+    fn finish(&mut self) -> Gathered {
+        let overflow = self.overflow;
+        let raw = self.take();
+        match head::parse(raw, self.role) {
+            Some(mut head) => {
+                if overflow {
+                    head.anomalies.insert(Anomaly::HeadTooLarge);
+                }
+                Gathered::Head(head)
+            }
+            None => Gathered::NotHttp,
+        }
     }
 }

@@ -9,6 +9,7 @@ mod framing;
 mod gather;
 mod head;
 mod item;
+mod outlook;
 mod parser;
 mod resync;
 

@@ -8,22 +8,20 @@
 //! half looks for the next start line that is beyond doubt.
 
 use super::body::{Chunked, Step};
-use super::framing::BodyKind;
+use super::framing::{BodyKind, leaves_doubt};
+use super::gather::{Gather, Gathered};
 use super::item::{Ending, Input, Item, Limits, Part};
+use super::outlook::Outlook;
 use super::resync::Resync;
 use super::{Role, head};
 use crate::message::{Anomalies, Head, Mark};
 
 #[derive(Debug)]
-pub(super) enum State {
+enum State {
     /// Before a start line, in sync.
     Idle,
-    /// Inside the first line.
-    StartLine,
-    /// Inside the fields; `looked` bytes were searched for the end.
-    Head {
-        looked: usize,
-    },
+    /// Inside a head.
+    Head,
     /// The head was handed out and the caller has not said what follows.
     Undecided,
     Length(u64),
@@ -31,6 +29,8 @@ pub(super) enum State {
     UntilClose,
     /// The last content byte was handed out; the end is due.
     BodyDone,
+    /// Nobody can tell what follows the head that was handed out: its end is due.
+    BodyUnknown,
     /// A head was cut: its end is due.
     HeadCut {
         missing: u64,
@@ -44,19 +44,18 @@ pub(super) enum State {
 /// Reads one half.
 #[derive(Debug)]
 pub struct Parser {
-    pub(super) role: Role,
-    pub(super) limits: Limits,
-    pub(super) state: State,
-    /// The head so far, where it did not come in one piece.
-    pub(super) buffer: Vec<u8>,
+    role: Role,
+    state: State,
+    /// The head that is being read.
+    gather: Gather,
     /// The current message's first byte.
-    pub(super) first: Mark,
+    first: Mark,
     /// The end of what was read last.
-    pub(super) last: Mark,
-    /// Bytes of a head beyond the bound.
-    pub(super) overflow: bool,
+    last: Mark,
     /// Where the half is out of sync: what was seen of the next start line.
-    pub(super) resync: Resync,
+    resync: Resync,
+    /// What the messages before leave to be known of the next one.
+    outlook: Outlook,
 }
 
 impl Parser {
@@ -71,13 +70,12 @@ impl Parser {
         let state = if in_sync { State::Idle } else { State::Lost };
         Self {
             role,
-            limits,
             state,
-            buffer: Vec::new(),
+            gather: Gather::new(role, limits),
             first: zero,
             last: zero,
-            overflow: false,
             resync: Resync::default(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -88,36 +86,40 @@ impl Parser {
 
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
-        self.buffer.len()
+        self.gather.n_kept()
     }
 
-    /// Says what follows the head that was handed out.
-    pub fn set_body(&mut self, kind: BodyKind) {
+    /// Says what follows the head that was handed out, and what made that doubtful.
+    pub fn set_body(&mut self, kind: BodyKind, anomalies: Anomalies) {
+        if leaves_doubt(anomalies) {
+            self.outlook.note_doubt(&self.last);
+        }
         self.state = match kind {
             BodyKind::Empty | BodyKind::Length(0) => State::BodyDone,
             BodyKind::Length(n) => State::Length(n),
             BodyKind::Chunked => State::Chunked(Box::new(Chunked::new())),
             BodyKind::UntilClose => State::UntilClose,
+            BodyKind::Unknown => State::BodyUnknown,
             BodyKind::Takeover => State::Opaque,
         };
     }
 
     /// Gives up the current position: looks for the next start line that is beyond doubt.
     pub fn resync(&mut self) {
-        self.buffer = Vec::new();
+        self.gather.take();
         self.state = State::Lost;
     }
 
     /// From here on the half carries no HTTP. Returns what was read ahead.
     pub fn take_over(&mut self) -> Vec<u8> {
         self.state = State::Opaque;
-        std::mem::take(&mut self.buffer)
+        self.gather.take()
     }
 
     /// Everything from here to the close is content. Returns what was read ahead.
     pub fn read_until_close(&mut self) -> Vec<u8> {
         self.state = State::UntilClose;
-        std::mem::take(&mut self.buffer)
+        self.gather.take()
     }
 
     /// The next item; `None` when the input is used up.
@@ -136,7 +138,11 @@ impl Parser {
     fn due(&mut self, input: &Input<'_>) -> Option<Item<'static>> {
         match self.state {
             State::BodyDone => {
-                self.state = State::Idle;
+                self.state = if self.outlook.is_last() { State::Ended } else { State::Idle };
+                Some(self.ending(true, Anomalies::default(), None, 0))
+            }
+            State::BodyUnknown => {
+                self.state = State::Lost;
                 Some(self.ending(true, Anomalies::default(), None, 0))
             }
             State::HeadCut { missing } => {
@@ -170,30 +176,20 @@ impl Parser {
                         return None;
                     }
                     self.first = input.mark;
-                    self.overflow = false;
-                    self.buffer.clear();
-                    self.state = State::StartLine;
+                    self.gather.begin();
+                    self.state = State::Head;
                 }
-                State::StartLine => {
-                    let n =
-                        memchr::memchr(b'\n', bytes).map_or(bytes.len(), |n| n.saturating_add(1));
-                    let whole = self.buffer.is_empty() && bytes.get(n - 1) == Some(&b'\n');
-                    if whole && let Some(item) = self.whole_head(bytes, input) {
-                        return Some(item);
+                State::Head => {
+                    let (used, gathered) = self.gather.read(bytes);
+                    bytes = self.advance(input, used);
+                    match gathered {
+                        Gathered::More => {}
+                        Gathered::Head(head) => return Some(self.head(head)),
+                        Gathered::NotHttp => {
+                            self.state = State::Undecided;
+                            return Some(Item::NotHttp { first: self.first });
+                        }
                     }
-                    self.keep(bytes.get(..n).unwrap_or_default());
-                    bytes = self.advance(input, n);
-                    if let Some(item) = self.judge_start_line() {
-                        return Some(item);
-                    }
-                }
-                State::Head { looked } => {
-                    let from = *looked;
-                    if let Some(item) = self.more_head(from, bytes, input) {
-                        return Some(item);
-                    }
-                    let Part::Bytes(rest) = input.what else { return None };
-                    bytes = rest;
                 }
                 State::Length(left) => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -224,27 +220,58 @@ impl Parser {
                     }
                     Step::Broken => {
                         let anomalies = reader.anomalies;
+                        self.outlook.note_doubt(&input.mark);
                         self.advance(input, 0);
                         self.state = State::Lost;
                         return Some(self.ending(false, anomalies, None, 0));
                     }
                 },
                 State::Lost => {
-                    let Some(found) = self.resync.search(self.role, bytes, input.mark) else {
+                    // What follows a boundary that nobody can tell may still be its body.
+                    let found = if self.outlook.is_doubtful(&input.mark) {
+                        self.resync.handle_gap();
+                        None
+                    } else {
+                        self.resync.search(self.role, bytes, input.mark)
+                    };
+                    let Some(found) = found else {
                         self.advance(input, bytes.len());
                         return None;
                     };
                     bytes = self.advance(input, found.used);
                     self.first = found.first;
-                    self.buffer = found.line;
-                    self.state = State::Head { looked: 0 };
+                    self.gather.begin_behind(found.line);
+                    self.state = State::Head;
                 }
-                State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => {
+                State::Undecided
+                | State::BodyDone
+                | State::BodyUnknown
+                | State::HeadCut { .. }
+                | State::Ended => {
                     return None;
                 }
             }
         }
         None
+    }
+
+    /// Hands out a head.
+    fn head(&mut self, mut head: Head) -> Item<'static> {
+        head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
+        self.outlook.note_head(&head, self.role);
+        self.state = State::Undecided;
+        Item::Head { head, first: self.first, last: self.last }
+    }
+
+    /// Hands out a head of which the rest is missing, if its first line is there.
+    fn cut_head(&mut self, missing: u64) -> Item<'static> {
+        let Some(head) = self.gather.cut() else {
+            self.state = State::Lost;
+            return Item::Lost;
+        };
+        let item = self.head(head);
+        self.state = State::HeadCut { missing };
+        item
     }
 
     fn end_of_chunked(&mut self, lines: Vec<u8>, anomalies: Anomalies) -> Item<'static> {
@@ -255,7 +282,7 @@ impl Parser {
     }
 
     /// Moves the input `n` bytes on and returns the rest.
-    pub(super) fn advance<'a>(&mut self, input: &mut Input<'a>, n: usize) -> &'a [u8] {
+    fn advance<'a>(&mut self, input: &mut Input<'a>, n: usize) -> &'a [u8] {
         let Part::Bytes(bytes) = input.what else { return &[] };
         let rest = bytes.get(n..).unwrap_or_default();
         input.mark.offset = input.mark.offset.plus(n as u64);
@@ -304,12 +331,11 @@ impl Parser {
                 self.last = input.mark;
                 return Some(self.ending(false, anomalies, None, n));
             }
-            State::Head { .. } => {
+            State::Head => {
                 self.last = input.mark;
-                return self.cut_head(n);
+                return Some(self.cut_head(n));
             }
-            State::Idle | State::StartLine => {
-                self.buffer.clear();
+            State::Idle => {
                 self.state = State::Lost;
                 Some(Item::Lost)
             }
@@ -317,7 +343,11 @@ impl Parser {
                 self.resync.handle_gap();
                 None
             }
-            State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => None,
+            State::Undecided
+            | State::BodyDone
+            | State::BodyUnknown
+            | State::HeadCut { .. }
+            | State::Ended => None,
         };
         input.mark.offset = input.mark.offset.plus(used);
         input.what = Part::Gap(n.saturating_sub(used));
@@ -330,17 +360,21 @@ impl Parser {
     fn next_of_end<'a>(&mut self, clean: bool, input: &mut Input<'a>) -> Option<Item<'a>> {
         self.last.time = self.last.time.max(self.first.time);
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::UntilClose => Some(self.ending(clean, Anomalies::default(), None, 0)),
+            // A request has no such framing (RFC 9112 §6.3): its end was never said.
+            State::UntilClose => {
+                let complete = clean && self.role == Role::Response;
+                Some(self.ending(complete, Anomalies::default(), None, 0))
+            }
             State::Length(_) => Some(self.ending(false, Anomalies::default(), None, 0)),
             State::Chunked(reader) => Some(self.ending(false, reader.anomalies, None, 0)),
-            State::Head { .. } => {
+            State::Head => {
                 let item = self.cut_head(0);
                 if matches!(self.state, State::HeadCut { .. }) {
                     input.mark.offset = self.last.offset;
                 } else {
                     self.state = State::Ended;
                 }
-                item
+                Some(item)
             }
             _ => None,
         }
