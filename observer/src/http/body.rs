@@ -2,10 +2,10 @@
 
 use crate::message::{Anomalies, Anomaly};
 
-/// A chunk-size line may be this long, extensions included (llhttp bounds extensions at 16 KiB).
+/// Bytes kept of a chunk-size line, extensions included (llhttp bounds extensions at 16 KiB).
 const MAX_SIZE_LINE: usize = 16 << 10;
 
-/// Trailers kept of one message.
+/// Bytes kept of one message's trailers.
 const MAX_TRAILERS: usize = 64 << 10;
 
 /// What a reader made of the next bytes.
@@ -31,7 +31,39 @@ enum Chunk {
     /// Behind chunk data: its line end is due; true after the CR.
     DataEnd(bool),
     /// Behind the last chunk: trailer lines up to an empty one.
-    Trailers(Vec<u8>),
+    Trailers(Trailers),
+}
+
+#[derive(Debug, Default)]
+struct Trailers {
+    kept: Vec<u8>,
+    overflow: bool,
+    /// The current line holds more than line ends.
+    in_line: bool,
+}
+
+impl Trailers {
+    /// Adds a line or part of one. Returns whether it was the empty line at the end.
+    fn add(&mut self, part: &[u8]) -> bool {
+        let room = MAX_TRAILERS.saturating_sub(self.kept.len());
+        self.overflow |= part.len() > room;
+        self.kept.extend_from_slice(part.get(..room).unwrap_or(part));
+        self.in_line |= !super::head::is_blank_line(part);
+        if !part.ends_with(b"\n") {
+            return false;
+        }
+        !std::mem::take(&mut self.in_line)
+    }
+
+    /// The complete lines.
+    fn take(&mut self) -> Vec<u8> {
+        let mut lines = std::mem::take(&mut self.kept);
+        if self.overflow {
+            let end = memchr::memrchr(b'\n', &lines).map_or(0, |n| n.saturating_add(1));
+            lines.truncate(end);
+        }
+        lines
+    }
 }
 
 /// A reader for `Transfer-Encoding: chunked`.
@@ -49,7 +81,7 @@ impl Chunked {
     /// Trailer lines, once the body is done.
     pub(super) fn take_trailers(&mut self) -> Vec<u8> {
         match &mut self.state {
-            Chunk::Trailers(lines) => std::mem::take(lines),
+            Chunk::Trailers(trailers) => trailers.take(),
             Chunk::Size(_) | Chunk::Data(_) | Chunk::DataEnd(_) => Vec::new(),
         }
     }
@@ -84,17 +116,20 @@ impl Chunked {
             match &mut self.state {
                 Chunk::Size(line) => {
                     let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
-                    let part = rest.get(..n).unwrap_or_default();
-                    if line.len().saturating_add(n) > MAX_SIZE_LINE {
-                        self.anomalies.insert(Anomaly::InvalidChunkSize);
-                        return Step::Broken;
-                    }
-                    line.extend_from_slice(part);
+                    let part = rest.get(..n).unwrap_or(rest);
+                    let room = MAX_SIZE_LINE.saturating_sub(line.len());
+                    line.extend_from_slice(part.get(..room).unwrap_or(part));
                     at = at.saturating_add(n);
-                    if part.ends_with(b"\n") || !may_be_size(line) {
+                    let ended = part.ends_with(b"\n");
+                    if ended && part.len() > room {
+                        // The size stands at the beginning; nobody needs so much behind it.
+                        self.anomalies.insert(Anomaly::InvalidChunkExtension);
+                        line.extend_from_slice(b"\r\n");
+                    }
+                    if ended || !may_be_size(line) {
                         let line = std::mem::take(line);
                         match parse_size(&line, &mut self.anomalies) {
-                            Some(0) => self.state = Chunk::Trailers(Vec::new()),
+                            Some(0) => self.state = Chunk::Trailers(Trailers::default()),
                             Some(n) => self.state = Chunk::Data(n),
                             None => {
                                 self.anomalies.insert(Anomaly::InvalidChunkSize);
@@ -119,17 +154,14 @@ impl Chunked {
                     }
                     at = at.saturating_add(1);
                 }
-                Chunk::Trailers(lines) => {
+                Chunk::Trailers(trailers) => {
                     let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
-                    let part = rest.get(..n).unwrap_or_default();
-                    lines.extend_from_slice(part);
                     at = at.saturating_add(n);
-                    if part.ends_with(b"\n") && is_last_trailer_line(lines) {
+                    if trailers.add(rest.get(..n).unwrap_or(rest)) {
+                        if trailers.overflow {
+                            self.anomalies.insert(Anomaly::HeadTooLarge);
+                        }
                         return Step::Done { used: at };
-                    }
-                    if lines.len() > MAX_TRAILERS {
-                        self.anomalies.insert(Anomaly::InvalidTrailer);
-                        return Step::Broken;
                     }
                 }
                 Chunk::Data(_) => return Step::More,
@@ -141,13 +173,11 @@ impl Chunked {
 /// Whether an unfinished chunk-size line can still become one, so that binary data is not collected
 /// up to the bound before it is refused.
 fn may_be_size(line: &[u8]) -> bool {
-    line.first().is_none_or(|b| b.is_ascii_hexdigit() || matches!(b, b' ' | b'\t' | b'\r'))
-}
-
-fn is_last_trailer_line(lines: &[u8]) -> bool {
-    let before = lines.strip_suffix(b"\n").unwrap_or(lines);
-    let before = before.strip_suffix(b"\r").unwrap_or(before);
-    before.is_empty() || before.ends_with(b"\n")
+    let n_digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    match line.get(n_digits) {
+        None => true,
+        Some(b) => n_digits > 0 && matches!(b, b';' | b' ' | b'\t' | b'\r'),
+    }
 }
 
 /// The size in a chunk-size line, RFC 9112 §7.1: hexadecimal digits, then perhaps extensions.
@@ -156,6 +186,7 @@ fn parse_size(line: &[u8], anomalies: &mut Anomalies) -> Option<u64> {
     let line = super::head::trim_line(line);
     let n_digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at_checked(n_digits)?;
+    // 2^64 and more is as good as no number: some recipients would wrap around.
     let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     let blank = super::head::trim_blank(rest);
     match blank.first() {

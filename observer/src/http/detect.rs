@@ -5,12 +5,12 @@
 
 use super::head::{is_token_byte, trim_line};
 
-/// A start line may be this long before its end was seen; the target is most of it.
+/// Bytes kept of a start line; the target is most of it.
 pub(super) const MAX_START_LINE: usize = 64 << 10;
 
 /// The longest method that is believed. The longest registered one has 17 characters
 /// (UPDATEREDIRECTREF, IANA HTTP Method Registry).
-const MAX_METHOD: usize = 32;
+pub(super) const MAX_METHOD: usize = 32;
 
 /// What a first line, complete or not, can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) fn request_line(line: &[u8], ended: bool) -> Verdict {
         _ => return Verdict::No,
     }
     if !ended {
-        return if line.len() < MAX_START_LINE { Verdict::Undecided } else { Verdict::No };
+        return Verdict::Undecided;
     }
     let line = trim_line(line);
     let (method, rest) = line.split_at_checked(n_method).unwrap_or_default();
@@ -57,7 +57,7 @@ pub(super) fn status_line(line: &[u8], ended: bool) -> Verdict {
         return Verdict::No;
     }
     if !ended {
-        return if line.len() < MAX_START_LINE { Verdict::Undecided } else { Verdict::No };
+        return Verdict::Undecided;
     }
     let mut parts = trim_line(line).split(|&b| b == b' ' || b == b'\t').filter(|p| !p.is_empty());
     let version = parts.next().unwrap_or_default();

@@ -13,6 +13,8 @@ pub enum BodyKind {
     Chunked,
     /// Everything until the sender closes.
     UntilClose,
+    /// A server must refuse the request (RFC 9112 §6.3), and nobody can tell where it ends.
+    Unknown,
     /// No message any more: the flow is taken over behind this head.
     Takeover,
 }
@@ -27,10 +29,10 @@ pub struct Asked {
 /// The body that follows `head`. For a response `asked` tells of its request.
 pub fn body_kind(head: &Head, role: Role, asked: Asked) -> (BodyKind, Anomalies) {
     let mut anomalies = Anomalies::default();
-    let te = transfer_encoding(head, &mut anomalies);
+    let (te_present, te) = transfer_encoding(head, &mut anomalies);
     let cl = content_length(head, &mut anomalies);
     let status = head.status();
-    if te != Coding::None {
+    if te_present {
         if cl != Length::None {
             anomalies.insert(Anomaly::TeAndCl);
         }
@@ -43,7 +45,7 @@ pub fn body_kind(head: &Head, role: Role, asked: Asked) -> (BodyKind, Anomalies)
             Some(101) => return (BodyKind::Takeover, anomalies),
             Some(200..=299) if asked.connect => return (BodyKind::Takeover, anomalies),
             Some(100..=199 | 204) => {
-                if te != Coding::None || matches!(cl, Length::Valid(1..) | Length::Invalid) {
+                if te_present || matches!(cl, Length::Valid(1..) | Length::Invalid) {
                     anomalies.insert(Anomaly::UnexpectedLength);
                 }
                 return (BodyKind::Empty, anomalies);
@@ -59,10 +61,25 @@ pub fn body_kind(head: &Head, role: Role, asked: Asked) -> (BodyKind, Anomalies)
         // A server must answer 400 and close; without a boundary nothing more can be read here.
         (Coding::Other, Length::None, Role::Request) => BodyKind::UntilClose,
         (_, Length::Valid(n), _) => BodyKind::Length(n),
+        (_, Length::Invalid, Role::Request) => BodyKind::Unknown,
         (_, _, Role::Request) => BodyKind::Empty,
         (_, _, Role::Response) => BodyKind::UntilClose,
     };
     (kind, anomalies)
+}
+
+/// Whether recipients differ in where a message with these anomalies ends.
+pub(super) fn leaves_doubt(anomalies: Anomalies) -> bool {
+    const DOUBTFUL: [Anomaly; 7] = [
+        Anomaly::TeAndCl,
+        Anomaly::TeInHttp10,
+        Anomaly::TeNotChunked,
+        Anomaly::RepeatedChunked,
+        Anomaly::UnknownCoding,
+        Anomaly::InvalidLength,
+        Anomaly::ConflictingLength,
+    ];
+    DOUBTFUL.iter().any(|&anomaly| anomalies.contains(anomaly))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,26 +89,35 @@ enum Coding {
     Other,
 }
 
-/// RFC 9112 §6.1: the last transfer coding decides.
-fn transfer_encoding(head: &Head, anomalies: &mut Anomalies) -> Coding {
+/// What the Transfer-Encoding fields say; the first part tells whether there are any. RFC 9112
+/// §6.1: the last coding decides.
+fn transfer_encoding(head: &Head, anomalies: &mut Anomalies) -> (bool, Coding) {
+    const REGISTERED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"compress", b"x-compress", b"deflate"];
     let mut coding = Coding::None;
+    let mut present = false;
     let mut n_chunked = 0usize;
     for value in head.values("transfer-encoding") {
+        present = true;
         for item in value.split(|&b| b == b',') {
             let item = super::head::trim_blank(item);
+            let name = super::head::trim_blank(item.split(|&b| b == b';').next().unwrap_or(item));
+            let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
             if item.eq_ignore_ascii_case(b"chunked") {
                 coding = Coding::Chunked;
                 n_chunked = n_chunked.saturating_add(1);
-                continue;
-            }
-            let name = item.split(|&b| b == b';').next().unwrap_or_default().trim_ascii();
-            const REGISTERED: [&[u8]; 6] =
-                [b"gzip", b"x-gzip", b"compress", b"x-compress", b"deflate", b"identity"];
-            if !REGISTERED.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            } else if item.is_empty() {
+                // RFC 9110 §5.6.1.2: empty elements are ignored. Not everybody does.
                 anomalies.insert(Anomaly::UnknownCoding);
-            }
-            // `identity` was a coding once (RFC 2616 §3.6) and stands for none.
-            if !name.eq_ignore_ascii_case(b"identity") || coding == Coding::Chunked {
+            } else if is(b"identity") {
+                // Was a coding once (RFC 2616 §3.6) and stands for none, wherever it stands.
+                anomalies.insert(Anomaly::UnknownCoding);
+                if coding == Coding::Chunked {
+                    anomalies.insert(Anomaly::TeNotChunked);
+                }
+            } else {
+                if !REGISTERED.iter().any(|known| is(known)) {
+                    anomalies.insert(Anomaly::UnknownCoding);
+                }
                 coding = Coding::Other;
             }
         }
@@ -100,9 +126,9 @@ fn transfer_encoding(head: &Head, anomalies: &mut Anomalies) -> Coding {
         anomalies.insert(Anomaly::TeNotChunked);
     }
     if n_chunked > 1 {
-        anomalies.insert(Anomaly::UnknownCoding);
+        anomalies.insert(Anomaly::RepeatedChunked);
     }
-    coding
+    (present, coding)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

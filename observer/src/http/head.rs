@@ -8,22 +8,27 @@ use super::Role;
 use super::detect::{self, Verdict};
 use crate::message::{Anomalies, Anomaly, Field, Head, Span, StartLine, Version};
 
-/// Fields kept of one head.
+/// Fields kept of one head; those that decide the framing may be as many again.
 const MAX_FIELDS: usize = 256;
 
-/// Where the head that starts at `bytes[0]` ends: the position behind the empty line. `from` is how
-/// far an earlier call had looked.
+/// Where the head that starts at `bytes[0]` ends: the position behind the empty line. Looks from
+/// `from` on, where a line has its end or before.
 pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
-    let mut at = from.saturating_sub(3);
+    let mut at = from;
     while let Some(n) = memchr::memchr(b'\n', bytes.get(at..)?) {
         at = at.checked_add(n)?.checked_add(1)?;
-        match bytes.get(at..)? {
-            [b'\n', ..] => return at.checked_add(1),
-            [b'\r', b'\n', ..] => return at.checked_add(2),
-            _ => {}
+        let rest = bytes.get(at..)?;
+        let n_cr = rest.iter().take_while(|&&b| b == b'\r').count();
+        if rest.get(n_cr) == Some(&b'\n') {
+            return at.checked_add(n_cr)?.checked_add(1);
         }
     }
     None
+}
+
+/// Whether a line, complete with its LF, ends the head. Some recipients skip every CR before it.
+pub(super) fn is_blank_line(line: &[u8]) -> bool {
+    line.iter().all(|b| matches!(b, b'\r' | b'\n'))
 }
 
 /// Parses a head. `raw` ends behind the empty line, or earlier if part of it was not captured;
@@ -31,13 +36,33 @@ pub(super) fn find_end(bytes: &[u8], from: usize) -> Option<usize> {
 pub(super) fn parse(raw: Vec<u8>, role: Role) -> Option<Head> {
     match strict(&raw, role) {
         Some((start, fields)) => {
-            let mut anomalies = Anomalies::default();
-            if has_bare_lf(&raw) {
-                anomalies.insert(Anomaly::LfOnly);
-            }
-            Some(Head { raw, start, fields, anomalies })
+            let mut head = Head { raw, start, fields, anomalies: Anomalies::default() };
+            head.anomalies = let_through(&head);
+            Some(head)
         }
         None => lenient(raw, role),
+    }
+}
+
+/// What `httparse` accepts beyond the grammar: LF alone, and targets that are not ASCII. Methods in
+/// lower case are within it, and still not what anybody meant.
+fn let_through(head: &Head) -> Anomalies {
+    let mut anomalies = Anomalies::default();
+    if has_bare_lf(&head.raw) {
+        anomalies.insert(Anomaly::LfOnly);
+    }
+    if let StartLine::Request { method, target, .. } = head.start {
+        check_names(head.bytes(method), head.bytes(target), &mut anomalies);
+    }
+    anomalies
+}
+
+fn check_names(method: &[u8], target: &[u8], anomalies: &mut Anomalies) {
+    if method.iter().any(u8::is_ascii_lowercase) {
+        anomalies.insert(Anomaly::InvalidMethod);
+    }
+    if target.iter().any(|&b| b <= b' ' || b >= 0x7f) {
+        anomalies.insert(Anomaly::InvalidTarget);
     }
 }
 
@@ -55,6 +80,8 @@ fn strict(raw: &[u8], role: Role) -> Option<(StartLine, Vec<Field>)> {
         Role::Request => {
             let mut request = httparse::Request::new(&mut headers);
             request.parse(raw).ok().filter(httparse::Status::is_complete)?;
+            // The reader of first lines believes no longer method, so nobody may.
+            request.method.filter(|method| method.len() <= detect::MAX_METHOD)?;
             let start = StartLine::Request {
                 method: span_of(raw, request.method?.as_bytes())?,
                 target: span_of(raw, request.path?.as_bytes())?,
@@ -135,7 +162,7 @@ fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
     unfold(&mut raw, field_lines, &mut anomalies);
     let mut fields: Vec<Field> = Vec::new();
     for &(start, end) in field_lines {
-        let Some(line) = raw.get(start..end).filter(|line| !line.is_empty()) else { continue };
+        let Some(line) = raw.get(start..end).filter(|line| !is_blank_line(line)) else { continue };
         if matches!(line.first(), Some(b' ' | b'\t')) {
             // A continuation: its text belongs to the value of the field above.
             let trimmed = line.trim_ascii();
@@ -147,7 +174,9 @@ fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
                     Span { start: if empty { span.start } else { field.value.start }, ..span };
             }
             anomalies.insert(Anomaly::ObsFold);
-        } else if fields.len() >= MAX_FIELDS {
+        } else if fields.len() >= MAX_FIELDS
+            && !(decides_framing(line) && fields.len() < MAX_FIELDS.saturating_mul(2))
+        {
             anomalies.insert(Anomaly::TooManyFields);
         } else if let Some(field) = field_line(&raw, line, &mut anomalies) {
             fields.push(field);
@@ -178,9 +207,6 @@ fn request_line(raw: &[u8], line: &[u8], anomalies: &mut Anomalies) -> Option<St
     };
     let n_method = line.iter().take_while(|&&b| is_token_byte(b)).count();
     let method = line.get(..n_method)?;
-    if method.iter().any(u8::is_ascii_lowercase) {
-        anomalies.insert(Anomaly::InvalidMethod);
-    }
     let rest = line.get(n_method..)?;
     let (target, version) = if simple {
         (rest.trim_ascii(), Version::HTTP_09)
@@ -198,9 +224,7 @@ fn request_line(raw: &[u8], line: &[u8], anomalies: &mut Anomalies) -> Option<St
         }
         (target.trim_ascii(), parse_version(version, anomalies))
     };
-    if target.iter().any(|&b| b <= b' ' || b == 0x7f) {
-        anomalies.insert(Anomaly::InvalidTarget);
-    }
+    check_names(method, target, anomalies);
     let target = if target.is_empty() { Span::default() } else { span_of(raw, target)? };
     Some(StartLine::Request { method: span_of(raw, method)?, target, version })
 }
@@ -237,7 +261,7 @@ fn parse_version(text: &[u8], anomalies: &mut Anomalies) -> Version {
         b"HTTP/0.9" => Version::HTTP_09,
         [b'H', b'T', b'T', b'P', b'/', major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9'] => {
             anomalies.insert(Anomaly::InvalidVersion);
-            Version { major: major.saturating_sub(b'0'), minor: minor.saturating_sub(b'0') }
+            Version { major: major & 0x0f, minor: minor & 0x0f }
         }
         _ => {
             anomalies.insert(Anomaly::InvalidVersion);
@@ -283,18 +307,23 @@ pub(super) fn parse_trailers(raw: Vec<u8>) -> Head {
     let mut at = 0usize;
     while let Some(rest) = head.raw.get(at..).filter(|rest| !rest.is_empty()) {
         let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
-        let line = trim_line(rest.get(..n).unwrap_or(rest));
-        if !line.is_empty() && head.fields.len() < MAX_FIELDS {
-            let mut found = Anomalies::default();
-            match field_line(&head.raw, line, &mut found) {
-                Some(field) => head.fields.push(field),
-                None => head.anomalies.insert(Anomaly::InvalidTrailer),
-            }
-            if !found.is_empty() {
-                head.anomalies.insert(Anomaly::InvalidTrailer);
-            }
-        }
+        let line = rest.get(..n).unwrap_or(rest);
+        let text = trim_line(line);
         at = at.saturating_add(n);
+        if is_blank_line(line) {
+            continue;
+        }
+        if head.fields.len() >= MAX_FIELDS {
+            head.anomalies.insert(Anomaly::TooManyFields);
+            continue;
+        }
+        let mut found = Anomalies::default();
+        let field = field_line(&head.raw, text, &mut found);
+        // RFC 9110 §6.5.1: framing and routing are decided before the body.
+        if field.is_none() || !found.is_empty() || decides_framing(text) {
+            head.anomalies.insert(Anomaly::InvalidTrailer);
+        }
+        head.fields.extend(field);
     }
     head
 }

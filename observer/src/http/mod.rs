@@ -6,13 +6,17 @@
 mod body;
 mod detect;
 mod framing;
+mod gather;
 mod head;
+mod item;
+mod outlook;
 mod parser;
 mod resync;
 
 pub use self::detect::first_bytes;
 pub use self::framing::{Asked, BodyKind, body_kind};
-pub use self::parser::{Ending, Input, Item, Limits, Parser, Part};
+pub use self::item::{Ending, Input, Item, Limits, Part};
+pub use self::parser::Parser;
 
 /// What a half carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

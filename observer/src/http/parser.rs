@@ -8,81 +8,20 @@
 //! half looks for the next start line that is beyond doubt.
 
 use super::body::{Chunked, Step};
-use super::detect::{self, MAX_START_LINE, Verdict};
-use super::framing::BodyKind;
+use super::framing::{BodyKind, leaves_doubt};
+use super::gather::{Gather, Gathered};
+use super::item::{Ending, Input, Item, Limits, Part};
+use super::outlook::Outlook;
 use super::resync::Resync;
 use super::{Role, head};
-use crate::message::{Anomalies, Anomaly, Head, Mark};
-
-/// What one call to [`Parser::next`] works on.
-#[derive(Debug)]
-pub struct Input<'a> {
-    /// Position, time and acknowledgement of the first byte that is left.
-    pub mark: Mark,
-    pub what: Part<'a>,
-}
-
-/// What a half's stream continues with.
-#[derive(Debug)]
-pub enum Part<'a> {
-    Bytes(&'a [u8]),
-    Gap(u64),
-    /// Nothing more; `clean` when the sender closed by FIN.
-    End {
-        clean: bool,
-    },
-}
-
-/// What a message, or the lack of one, consists of.
-#[derive(Debug)]
-pub enum Item<'a> {
-    /// A message begins. The caller answers with [`Parser::set_body`] before the next call, except
-    /// where the head is cut: then [`Item::End`] follows by itself.
-    Head {
-        head: Head,
-        first: Mark,
-        last: Mark,
-    },
-    /// Content, without transfer coding.
-    Body(&'a [u8]),
-    /// Content that was not captured.
-    BodyGap(u64),
-    /// The message ended here.
-    End(Ending),
-    /// The bytes from `first` on are no message. The caller answers with [`Parser::resync`],
-    /// [`Parser::take_over`] or [`Parser::read_until_close`].
-    NotHttp {
-        first: Mark,
-    },
-    /// Bytes behind a takeover.
-    Opaque(&'a [u8]),
-    OpaqueGap(u64),
-    /// Sync was lost: messages may be missing between the last and the next one.
-    Lost,
-}
-
-/// How a message ended.
-#[derive(Debug)]
-pub struct Ending {
-    /// The position and time of its end.
-    pub last: Mark,
-    pub complete: bool,
-    pub anomalies: Anomalies,
-    pub trailers: Option<Head>,
-    /// Bytes that are missing where the message was lost; some may belong to the next one.
-    pub missing: u64,
-}
+use crate::message::{Anomalies, Head, Mark};
 
 #[derive(Debug)]
 enum State {
     /// Before a start line, in sync.
     Idle,
-    /// Inside the first line.
-    StartLine,
-    /// Inside the fields; `looked` bytes were searched for the end.
-    Head {
-        looked: usize,
-    },
+    /// Inside a head.
+    Head,
     /// The head was handed out and the caller has not said what follows.
     Undecided,
     Length(u64),
@@ -90,6 +29,8 @@ enum State {
     UntilClose,
     /// The last content byte was handed out; the end is due.
     BodyDone,
+    /// Nobody can tell what follows the head that was handed out: its end is due.
+    BodyUnknown,
     /// A head was cut: its end is due.
     HeadCut {
         missing: u64,
@@ -100,35 +41,21 @@ enum State {
     Ended,
 }
 
-/// Bounds of a parser.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes kept of a head.
-    pub head_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { head_bytes: 256 << 10 }
-    }
-}
-
 /// Reads one half.
 #[derive(Debug)]
 pub struct Parser {
     role: Role,
-    limits: Limits,
     state: State,
-    /// The head so far, where it did not come in one piece.
-    buffer: Vec<u8>,
+    /// The head that is being read.
+    gather: Gather,
     /// The current message's first byte.
     first: Mark,
     /// The end of what was read last.
     last: Mark,
-    /// Bytes of a head beyond the bound.
-    overflow: bool,
     /// Where the half is out of sync: what was seen of the next start line.
     resync: Resync,
+    /// What the messages before leave to be known of the next one.
+    outlook: Outlook,
 }
 
 impl Parser {
@@ -143,13 +70,12 @@ impl Parser {
         let state = if in_sync { State::Idle } else { State::Lost };
         Self {
             role,
-            limits,
             state,
-            buffer: Vec::new(),
+            gather: Gather::new(role, limits),
             first: zero,
             last: zero,
-            overflow: false,
             resync: Resync::default(),
+            outlook: Outlook::default(),
         }
     }
 
@@ -160,36 +86,40 @@ impl Parser {
 
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
-        self.buffer.len()
+        self.gather.n_kept()
     }
 
-    /// Says what follows the head that was handed out.
-    pub fn set_body(&mut self, kind: BodyKind) {
+    /// Says what follows the head that was handed out, and what made that doubtful.
+    pub fn set_body(&mut self, kind: BodyKind, anomalies: Anomalies) {
+        if leaves_doubt(anomalies) {
+            self.outlook.note_doubt(&self.last);
+        }
         self.state = match kind {
             BodyKind::Empty | BodyKind::Length(0) => State::BodyDone,
             BodyKind::Length(n) => State::Length(n),
             BodyKind::Chunked => State::Chunked(Box::new(Chunked::new())),
             BodyKind::UntilClose => State::UntilClose,
+            BodyKind::Unknown => State::BodyUnknown,
             BodyKind::Takeover => State::Opaque,
         };
     }
 
     /// Gives up the current position: looks for the next start line that is beyond doubt.
     pub fn resync(&mut self) {
-        self.buffer = Vec::new();
+        self.gather.take();
         self.state = State::Lost;
     }
 
     /// From here on the half carries no HTTP. Returns what was read ahead.
     pub fn take_over(&mut self) -> Vec<u8> {
         self.state = State::Opaque;
-        std::mem::take(&mut self.buffer)
+        self.gather.take()
     }
 
     /// Everything from here to the close is content. Returns what was read ahead.
     pub fn read_until_close(&mut self) -> Vec<u8> {
         self.state = State::UntilClose;
-        std::mem::take(&mut self.buffer)
+        self.gather.take()
     }
 
     /// The next item; `None` when the input is used up.
@@ -208,7 +138,11 @@ impl Parser {
     fn due(&mut self, input: &Input<'_>) -> Option<Item<'static>> {
         match self.state {
             State::BodyDone => {
-                self.state = State::Idle;
+                self.state = if self.outlook.is_last() { State::Ended } else { State::Idle };
+                Some(self.ending(true, Anomalies::default(), None, 0))
+            }
+            State::BodyUnknown => {
+                self.state = State::Lost;
                 Some(self.ending(true, Anomalies::default(), None, 0))
             }
             State::HeadCut { missing } => {
@@ -242,30 +176,20 @@ impl Parser {
                         return None;
                     }
                     self.first = input.mark;
-                    self.overflow = false;
-                    self.buffer.clear();
-                    self.state = State::StartLine;
+                    self.gather.begin();
+                    self.state = State::Head;
                 }
-                State::StartLine => {
-                    let n =
-                        memchr::memchr(b'\n', bytes).map_or(bytes.len(), |n| n.saturating_add(1));
-                    let whole = self.buffer.is_empty() && bytes.get(n - 1) == Some(&b'\n');
-                    if whole && let Some(item) = self.whole_head(bytes, input) {
-                        return Some(item);
+                State::Head => {
+                    let (used, gathered) = self.gather.read(bytes);
+                    bytes = self.advance(input, used);
+                    match gathered {
+                        Gathered::More => {}
+                        Gathered::Head(head) => return Some(self.head(head)),
+                        Gathered::NotHttp => {
+                            self.state = State::Undecided;
+                            return Some(Item::NotHttp { first: self.first });
+                        }
                     }
-                    self.keep(bytes.get(..n).unwrap_or_default());
-                    bytes = self.advance(input, n);
-                    if let Some(item) = self.judge_start_line() {
-                        return Some(item);
-                    }
-                }
-                State::Head { looked } => {
-                    let from = *looked;
-                    if let Some(item) = self.more_head(from, bytes, input) {
-                        return Some(item);
-                    }
-                    let Part::Bytes(rest) = input.what else { return None };
-                    bytes = rest;
                 }
                 State::Length(left) => {
                     let n = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
@@ -296,27 +220,58 @@ impl Parser {
                     }
                     Step::Broken => {
                         let anomalies = reader.anomalies;
+                        self.outlook.note_doubt(&input.mark);
                         self.advance(input, 0);
                         self.state = State::Lost;
                         return Some(self.ending(false, anomalies, None, 0));
                     }
                 },
                 State::Lost => {
-                    let Some(found) = self.resync.search(self.role, bytes, input.mark) else {
+                    // What follows a boundary that nobody can tell may still be its body.
+                    let found = if self.outlook.is_doubtful(&input.mark) {
+                        self.resync.handle_gap();
+                        None
+                    } else {
+                        self.resync.search(self.role, bytes, input.mark)
+                    };
+                    let Some(found) = found else {
                         self.advance(input, bytes.len());
                         return None;
                     };
                     bytes = self.advance(input, found.used);
                     self.first = found.first;
-                    self.buffer = found.line;
-                    self.state = State::Head { looked: 0 };
+                    self.gather.begin_behind(found.line);
+                    self.state = State::Head;
                 }
-                State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => {
+                State::Undecided
+                | State::BodyDone
+                | State::BodyUnknown
+                | State::HeadCut { .. }
+                | State::Ended => {
                     return None;
                 }
             }
         }
         None
+    }
+
+    /// Hands out a head.
+    fn head(&mut self, mut head: Head) -> Item<'static> {
+        head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
+        self.outlook.note_head(&head, self.role);
+        self.state = State::Undecided;
+        Item::Head { head, first: self.first, last: self.last }
+    }
+
+    /// Hands out a head of which the rest is missing, if its first line is there.
+    fn cut_head(&mut self, missing: u64) -> Item<'static> {
+        let Some(head) = self.gather.cut() else {
+            self.state = State::Lost;
+            return Item::Lost;
+        };
+        let item = self.head(head);
+        self.state = State::HeadCut { missing };
+        item
     }
 
     fn end_of_chunked(&mut self, lines: Vec<u8>, anomalies: Anomalies) -> Item<'static> {
@@ -348,121 +303,6 @@ impl Parser {
         bytes.get(skip..end).map(Item::Body)
     }
 
-    /// The common case: the head lies in one piece, and is parsed from where it lies.
-    fn whole_head<'a>(&mut self, bytes: &'a [u8], input: &mut Input<'a>) -> Option<Item<'a>> {
-        let end = head::find_end(bytes, 0).filter(|&end| end <= self.limits.head_bytes)?;
-        let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
-        if head.version() == crate::message::Version::HTTP_09 && head.fields.is_empty() {
-            return None;
-        }
-        self.advance(input, end);
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = self.limits.head_bytes.saturating_sub(self.buffer.len());
-        self.overflow |= bytes.len() > room;
-        self.buffer.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
-    /// Decides about the first line as far as it is there.
-    fn judge_start_line(&mut self) -> Option<Item<'static>> {
-        let ended = self.buffer.ends_with(b"\n");
-        let verdict = match self.role {
-            Role::Request => detect::request_line(&self.buffer, ended),
-            Role::Response => detect::status_line(&self.buffer, ended),
-        };
-        match verdict {
-            Verdict::Undecided if self.buffer.len() < MAX_START_LINE => None,
-            Verdict::Http => {
-                self.state = State::Head { looked: 0 };
-                None
-            }
-            Verdict::Simple => {
-                let head = head::parse(std::mem::take(&mut self.buffer), self.role)?;
-                self.state = State::Undecided;
-                Some(Item::Head { head, first: self.first, last: self.last })
-            }
-            Verdict::Undecided | Verdict::No => {
-                self.state = State::Undecided;
-                Some(Item::NotHttp { first: self.first })
-            }
-        }
-    }
-
-    /// Collects fields until the empty line.
-    fn more_head<'a>(
-        &mut self,
-        looked: usize,
-        bytes: &'a [u8],
-        input: &mut Input<'a>,
-    ) -> Option<Item<'a>> {
-        // The end may lie across the border of two pieces, so the search goes over the buffer.
-        let before = self.buffer.len();
-        self.buffer.extend_from_slice(bytes);
-        let Some(end) = head::find_end(&self.buffer, looked) else {
-            let looked = self.buffer.len();
-            if looked > self.limits.head_bytes {
-                self.forget_overflow();
-            }
-            self.state = State::Head { looked: self.buffer.len() };
-            self.advance(input, bytes.len());
-            return None;
-        };
-        self.buffer.truncate(end);
-        self.advance(input, end.saturating_sub(before));
-        self.finish_head()
-    }
-
-    /// Drops the middle of a head that exceeds the bound, all but the last line begun. The fields
-    /// that decide the framing are kept wherever they stand.
-    fn forget_overflow(&mut self) {
-        self.overflow = true;
-        let start = memchr::memchr(b'\n', &self.buffer).map_or(0, |n| n.saturating_add(1));
-        let keep_upto = (self.limits.head_bytes / 2).max(start);
-        let keep_upto = self.buffer.get(..keep_upto).map_or(start, |kept| {
-            memchr::memrchr(b'\n', kept).map_or(start, |n| n.saturating_add(1))
-        });
-        let tail = self.buffer.split_off(keep_upto.min(self.buffer.len()));
-        let last_line = memchr::memrchr(b'\n', &tail).map_or(0, |n| n.saturating_add(1));
-        for line in tail.get(..last_line).unwrap_or_default().split_inclusive(|&b| b == b'\n') {
-            if head::decides_framing(line) {
-                self.buffer.extend_from_slice(line);
-            }
-        }
-        let rest = tail.get(last_line..).unwrap_or_default();
-        // A single line longer than the bound keeps its beginning.
-        let room = rest.len().min(self.limits.head_bytes / 4);
-        self.buffer.extend_from_slice(rest.get(..room).unwrap_or_default());
-    }
-
-    fn finish_head(&mut self) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let Some(mut head) = head::parse(raw, self.role) else {
-            self.state = State::Undecided;
-            return Some(Item::NotHttp { first: self.first });
-        };
-        if std::mem::take(&mut self.overflow) {
-            head.anomalies.insert(Anomaly::HeadTooLarge);
-        }
-        self.state = State::Undecided;
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
-
-    /// Hands out a head of which the rest is missing, if its first line is there.
-    fn cut_head(&mut self, missing: u64) -> Option<Item<'static>> {
-        let raw = std::mem::take(&mut self.buffer);
-        let head = head::parse(raw, self.role).filter(|h| h.raw.contains(&b'\n'));
-        let Some(mut head) = head else {
-            self.state = State::Lost;
-            return Some(Item::Lost);
-        };
-        head.anomalies.insert(Anomaly::HeadIncomplete);
-        self.state = State::HeadCut { missing };
-        Some(Item::Head { head, first: self.first, last: self.last })
-    }
-
     fn next_of_gap<'a>(&mut self, n: u64, input: &mut Input<'a>) -> Option<Item<'a>> {
         if n == 0 {
             return None;
@@ -491,12 +331,11 @@ impl Parser {
                 self.last = input.mark;
                 return Some(self.ending(false, anomalies, None, n));
             }
-            State::Head { .. } => {
+            State::Head => {
                 self.last = input.mark;
-                return self.cut_head(n);
+                return Some(self.cut_head(n));
             }
-            State::Idle | State::StartLine => {
-                self.buffer.clear();
+            State::Idle => {
                 self.state = State::Lost;
                 Some(Item::Lost)
             }
@@ -504,7 +343,11 @@ impl Parser {
                 self.resync.handle_gap();
                 None
             }
-            State::Undecided | State::BodyDone | State::HeadCut { .. } | State::Ended => None,
+            State::Undecided
+            | State::BodyDone
+            | State::BodyUnknown
+            | State::HeadCut { .. }
+            | State::Ended => None,
         };
         input.mark.offset = input.mark.offset.plus(used);
         input.what = Part::Gap(n.saturating_sub(used));
@@ -517,17 +360,21 @@ impl Parser {
     fn next_of_end<'a>(&mut self, clean: bool, input: &mut Input<'a>) -> Option<Item<'a>> {
         self.last.time = self.last.time.max(self.first.time);
         match std::mem::replace(&mut self.state, State::Ended) {
-            State::UntilClose => Some(self.ending(clean, Anomalies::default(), None, 0)),
+            // A request has no such framing (RFC 9112 §6.3): its end was never said.
+            State::UntilClose => {
+                let complete = clean && self.role == Role::Response;
+                Some(self.ending(complete, Anomalies::default(), None, 0))
+            }
             State::Length(_) => Some(self.ending(false, Anomalies::default(), None, 0)),
             State::Chunked(reader) => Some(self.ending(false, reader.anomalies, None, 0)),
-            State::Head { .. } => {
+            State::Head => {
                 let item = self.cut_head(0);
                 if matches!(self.state, State::HeadCut { .. }) {
                     input.mark.offset = self.last.offset;
                 } else {
                     self.state = State::Ended;
                 }
-                item
+                Some(item)
             }
             _ => None,
         }

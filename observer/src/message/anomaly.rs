@@ -35,9 +35,10 @@ anomalies! {
     InvalidFieldName => "invalid_field_name",
     /// A field value with a control character (RFC 9110 §5.5).
     InvalidFieldValue => "invalid_field_value",
-    /// A method that is no token, or in lower case where no method is known by that name.
+    /// A method with lower-case letters: methods are case-sensitive (RFC 9110 §9.1).
     InvalidMethod => "invalid_method",
-    /// The request target has white space or control characters inside.
+    /// The request target has white space, control characters or bytes that are not ASCII inside
+    /// (RFC 3986 §2).
     InvalidTarget => "invalid_target",
     /// Tabs or several spaces between the parts of the start line.
     IrregularSpaces => "irregular_spaces",
@@ -57,8 +58,10 @@ anomalies! {
     TeInHttp10 => "te_in_http10",
     /// Transfer codings of which the last is not chunked.
     TeNotChunked => "te_not_chunked",
-    /// A transfer coding that nobody registered.
+    /// A transfer coding that nobody registered, `identity`, or an empty one.
     UnknownCoding => "unknown_coding",
+    /// `chunked` more than once; it was undone once (RFC 9112 §6.1 forbids it).
+    RepeatedChunked => "repeated_chunked",
     /// A body announced where the protocol allows none (1xx, 204).
     UnexpectedLength => "unexpected_length",
     /// A chunk-size line that is none; the rest of the body has no boundary.
@@ -69,11 +72,11 @@ anomalies! {
     InvalidChunkExtension => "invalid_chunk_extension",
     /// A trailer line that is no field line.
     InvalidTrailer => "invalid_trailer",
-    /// A head larger than the bound; what lies beyond was not kept.
+    /// A head, start line or trailer section larger than its bound; what lies beyond was not kept.
     HeadTooLarge => "head_too_large",
     /// More fields than the bound; the others were not kept.
     TooManyFields => "too_many_fields",
-    /// Part of the head was not captured.
+    /// The head ended early, or part of it was not captured.
     HeadIncomplete => "head_incomplete",
     /// HTTP/1.1 without Host, or with several (RFC 9112 §3.2).
     HostCount => "host_count",
@@ -85,6 +88,10 @@ anomalies! {
     EarlyResponse => "early_response",
     /// The request asks for an upgrade that came with a body or another contradiction.
     InvalidUpgrade => "invalid_upgrade",
+    /// A message behind one that said it was the last on its connection (RFC 9112 §9.6).
+    AfterClose => "after_close",
+    /// The message before ends here in one reading only: perhaps this is smuggled in its body.
+    DoubtfulStart => "doubtful_start",
     /// A segment of the message had a wrong checksum or contradictory lengths.
     DamagedSegment => "damaged_segment",
     /// More requests waited for their responses than the bound.

@@ -104,6 +104,12 @@ impl Head {
         }
     }
 
+    /// A request without version and fields: HTTP/0.9 (RFC 1945 §4.1).
+    pub fn is_simple(&self) -> bool {
+        matches!(self.start, StartLine::Request { version: Version::HTTP_09, .. })
+            && self.fields.is_empty()
+    }
+
     pub fn status(&self) -> Option<u16> {
         match self.start {
             StartLine::Request { .. } => None,

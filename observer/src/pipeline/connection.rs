@@ -207,13 +207,13 @@ impl Connection {
                 let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
                 let (kind, anomalies) = body_kind(&head, Role::Request, Asked::default());
                 let asks_takeover = asks_takeover(&head);
-                let anomalies = anomalies.union(check_request(&head));
-                let message = new_message(head, first, last, anomalies);
+                let all = anomalies.union(check_request(&head));
+                let message = new_message(head, first, last, all);
                 self.pairer.handle_request(message, &mut self.done);
                 if cut {
                     return;
                 }
-                parser.set_body(kind);
+                parser.set_body(kind, anomalies);
                 if asks_takeover && !self.taken_over {
                     self.held = Some(Vec::new());
                 }
@@ -281,7 +281,7 @@ impl Connection {
         if cut {
             return;
         }
-        parser.set_body(kind);
+        parser.set_body(kind, anomalies);
         if kind == BodyKind::Takeover {
             let takeover = if upgrade { Takeover::Upgrade } else { Takeover::Connect };
             self.take_over(takeover, last, out);
