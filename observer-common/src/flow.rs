@@ -190,6 +190,16 @@ impl Flow {
         Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 3] };
 }
 
+/// What is kept of a SYN until the flow shows what it speaks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handshake {
+    /// The sequence number of the SYN.
+    pub isn: u32,
+    /// 1 when the higher endpoint sent it.
+    pub from_high: u32,
+}
+
 /// Ways a segment can pass one interface.
 pub const WAY_IN: u32 = 0;
 pub const WAY_OUT: u32 = 1;

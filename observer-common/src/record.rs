@@ -76,6 +76,10 @@ pub const NOTE_CONTINUES: u8 = 1 << 1;
 pub const NOTE_DETECTED: u8 = 1 << 2;
 /// The half was seen by another interface or hook before this segment.
 pub const NOTE_OWNER_MOVED: u8 = 1 << 3;
+/// The flow's SYN was seen, and nothing of it was missed before this segment.
+pub const NOTE_FROM_START: u8 = 1 << 4;
+/// With [`NOTE_FROM_START`]: the sender of this segment is who sent the SYN.
+pub const NOTE_BY_INITIATOR: u8 = 1 << 5;
 
 /// Which program made the record.
 #[repr(u8)]

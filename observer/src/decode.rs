@@ -4,7 +4,9 @@
 
 use std::mem::offset_of;
 
-use observer_common::record::{self, HEADER_LEN, RecordHeader, VLAN_NONE};
+use observer_common::record::{
+    self, HEADER_LEN, NOTE_BY_INITIATOR, NOTE_FROM_START, RecordHeader, VLAN_NONE,
+};
 
 use crate::segment::{Endpoint, Hook, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 
@@ -45,6 +47,7 @@ pub fn decode(record: &[u8], clock: ClockOffset) -> Result<Segment<'_>, DecodeEr
     let short = DecodeError::ShortPayload { promised: captured, present: rest.len() };
     let payload = rest.get(..captured as usize).ok_or(short)?;
     let [hook] = field.bytes::<{ offset_of!(RecordHeader, hook) }, 1>();
+    let [notes] = field.bytes::<{ offset_of!(RecordHeader, notes) }, 1>();
     let vlan = field.u16::<{ offset_of!(RecordHeader, vlan) }>();
     Ok(Segment {
         time: clock.apply(field.u64::<{ offset_of!(RecordHeader, time_ns) }>()),
@@ -76,6 +79,7 @@ pub fn decode(record: &[u8], clock: ClockOffset) -> Result<Segment<'_>, DecodeEr
             srtt_us: field.u32::<{ offset_of!(RecordHeader, srtt_us) }>(),
             retransmits: field.u32::<{ offset_of!(RecordHeader, retransmits) }>(),
             records_lost: field.u32::<{ offset_of!(RecordHeader, records_lost) }>(),
+            from_start: (notes & NOTE_FROM_START != 0).then_some(notes & NOTE_BY_INITIATOR != 0),
             ..Origin::default()
         },
     })

@@ -187,6 +187,9 @@ pub struct Origin {
     pub retransmits: u32,
     /// Records of this half that the kernel could not put on the ring, so far.
     pub records_lost: u32,
+    /// The capture saw the flow's SYN and everything since, although not as a segment: whether the
+    /// sender of this segment is who sent it.
+    pub from_start: Option<bool>,
     /// The TCP or IP checksum was wrong, or a length contradicted another.
     pub damaged: bool,
 }

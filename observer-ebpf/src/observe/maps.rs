@@ -6,7 +6,7 @@ use core::ptr::{addr_of, read_volatile};
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
-use observer_common::flow::{Flow, FlowKey};
+use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::stats::Counters;
 
 #[map]
@@ -14,6 +14,10 @@ pub static RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
 
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65536, 0);
+
+/// Connections that were opened and have not shown yet what they speak.
+#[map]
+pub static HANDSHAKES: LruHashMap<FlowKey, Handshake> = LruHashMap::with_max_entries(16384, 0);
 
 #[map]
 pub static STATS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);

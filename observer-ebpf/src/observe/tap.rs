@@ -43,7 +43,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     filter::check(&tcp)?;
     let source = (tcp.source, tcp.source_port);
     let (key, HalfIndex(from_high)) = FlowKey::new(source, (tcp.destination, tcp.destination_port));
-    let (flow, detected) = flow::find(skb, &tcp, &key)?;
+    let (flow, detected) = flow::find(skb, &tcp, &key, from_high)?;
     // SAFETY: the entry stays readable and writable until the program ends (RCU).
     let flow = unsafe { &mut *flow };
     let half = if from_high { &mut flow.from_high } else { &mut flow.from_low };
@@ -53,7 +53,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     let mut notes = 0;
     if detected {
         counters.flows += 1;
-        notes |= NOTE_DETECTED;
+        notes |= NOTE_DETECTED | flow::start(&tcp, &key, from_high);
     }
     if moved {
         counters.owner_moves += 1;

@@ -12,6 +12,12 @@ impl SeqNumber {
         Self(self.0.wrapping_add(n))
     }
 
+    /// The sequence number `n` before.
+    #[must_use]
+    pub(crate) fn minus(self, n: u32) -> Self {
+        Self(self.0.wrapping_sub(n))
+    }
+
     /// How far `self` lies after `other`; negative when before.
     pub(crate) fn distance_from(self, other: Self) -> i32 {
         self.0.wrapping_sub(other.0).cast_signed()

@@ -100,6 +100,9 @@ impl<A: Application> Flow<A> {
         }
         self.last_seen = self.last_seen.max(segment.time);
         self.note_facts(side, segment);
+        if let Some(by_sender) = segment.origin.from_start {
+            self.handle_known_start(side, by_sender, segment);
+        }
         let acked = self.handle_ack(side, segment);
         if segment.flags.contains(TcpFlags::RST) {
             self.handle_reset(side, segment, limits);
@@ -136,6 +139,19 @@ impl<A: Application> Flow<A> {
         facts.flags = facts.flags.union(segment.flags);
         facts.records_lost = facts.records_lost.max(origin.records_lost);
         facts.damaged = facts.damaged.saturating_add(u32::from(origin.damaged));
+    }
+
+    /// The handshake was seen by whoever captured, and not passed on: this is the first segment of
+    /// its half, and what it acknowledges is where the other half begins.
+    fn handle_known_start(&mut self, side: Side, by_sender: bool, segment: &Segment<'_>) {
+        let opposite = side.opposite();
+        self.facts.initiator = Some(if by_sender { side } else { opposite });
+        if !segment.flags.contains(TcpFlags::SYN) {
+            self.half_mut(side).handle_syn(segment.seq.minus(1));
+        }
+        if segment.flags.contains(TcpFlags::ACK) {
+            self.half_mut(opposite).handle_syn(segment.ack.minus(1));
+        }
     }
 
     /// Learns from the acknowledgement number; returns the position it acknowledges.
