@@ -1,21 +1,42 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, the second ends at once.
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, a later one ends at once.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
-/// A flag that the first signal sets.
+use crate::daemon::monotonic;
+
+/// A flag that the first signal sets. Signals are waited for on a thread of their own, which does
+/// nothing until one comes, so that the second one works even when the first thread is stuck.
 pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The order matters: on the first signal the flag is not yet set when the first of the
-        // two looks at it. 128 + signal is what a shell reports for a process ended by a signal.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
-            .context("cannot handle signals")?;
-    }
+    let flag = Arc::clone(&stop);
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
+    let wait = move || {
+        let mut first: Option<Instant> = None;
+        for signal in signals.forever() {
+            match first {
+                None => {
+                    first = Some(monotonic());
+                    flag.store(true, Ordering::Relaxed);
+                }
+                // `timeout` and `sudo` pass on what the process group has received as well: one
+                // wish to end can come as two signals.
+                Some(first) if monotonic() - first < SAME_WISH => {}
+                // What a shell reports for a process that a signal has ended.
+                Some(_) => std::process::exit(128 + signal),
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(wait)
+        .context("cannot handle signals")?;
     Ok(stop)
 }
+
+const SAME_WISH: Duration = Duration::from_millis(500);

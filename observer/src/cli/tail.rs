@@ -15,7 +15,7 @@ use super::args::{Format, TailArgs};
 use super::filter::Filter;
 use super::output::{Output, stdout};
 use super::run::lay_over;
-use super::{Failure, complain, engine_config, shape, signals, summary};
+use super::{Failure, complain, engine_config, plural, shape, signals, summary};
 use crate::config;
 use crate::daemon::worker::Worker;
 use crate::daemon::{live, monotonic};
@@ -201,8 +201,9 @@ fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<
     lay_over(&args.capture, &mut capture);
     let source = live::start(&capture)?;
     if args.show.format == Format::Pretty {
-        let (n, backend) = (source.n_interfaces(), source.backend());
-        complain(format_args!("watching {n} interfaces through {backend}; Ctrl-C ends"));
+        let interfaces = plural(source.n_interfaces() as u64, "interface");
+        let backend = source.backend();
+        complain(format_args!("watching {interfaces} through {backend}; Ctrl-C ends"));
     }
     let mut worker = Worker::new(source, engine_config(&args.show));
     let mut done = ControlFlow::Continue(());

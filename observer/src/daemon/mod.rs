@@ -56,9 +56,9 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
     let result = match started {
         Ok(source) => {
             (orders.say)(&format!(
-                "watching {} interfaces through {}",
-                source.n_interfaces(),
-                source.backend()
+                "watching through {}; interfaces: {}",
+                source.backend(),
+                source.n_interfaces()
             ));
             let engine = pipeline::Config {
                 headers: config.http.headers,
