@@ -1,35 +1,12 @@
 //! One record on the ring: reserved in one of a few constant sizes (the verifier wants a constant),
-//! its header written field by field, its bytes copied once, straight from the skb; and whether the
-//! reader is woken for it.
+//! its bytes copied once, straight from the skb; and whether the reader is woken for it.
 
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use observer_common::flow::Half;
-use observer_common::headers::Tcp;
-use observer_common::record::{PIECE_MAX, RecordHeader};
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use observer_common::record::{HEADER_LEN, Hook, PIECE_MAX, RecordHeader};
 use observer_common::stats::{Counters, Outcome};
 
-use crate::emit::Emission;
 use crate::maps::{FILL_MARK, RING, SLEEPER};
 use crate::skb::Skb;
-
-/// What tells one record of a segment from the others.
-pub struct Piece {
-    pub seq: u32,
-    pub flags: u16,
-    /// Where its bytes start in the frame.
-    pub offset: u32,
-    pub payload_len: u32,
-    pub captured_len: u32,
-    pub notes: u8,
-}
-
-/// Where a record's header and bytes come from.
-pub struct Source<'a> {
-    pub skb: &'a Skb,
-    pub tcp: &'a Tcp,
-    pub emission: &'a Emission,
-    pub half: &'a Half,
-}
 
 /// A record with room for `N` captured bytes.
 #[repr(C)]
@@ -38,74 +15,70 @@ struct Record<const N: usize> {
     bytes: [u8; N],
 }
 
-/// Picks the size class. Most segments are bare acknowledgements, requests and small responses, or
-/// full frames; the others are super-segments.
-#[inline(always)]
-pub fn put(from: &Source<'_>, piece: &Piece, counters: &mut Counters) -> Result<(), Outcome> {
-    match piece.captured_len {
-        0 => put_sized::<0>(from, piece, counters),
-        1..=256 => put_sized::<256>(from, piece, counters),
-        257..=1536 => put_sized::<1536>(from, piece, counters),
-        1537..=4096 => put_sized::<4096>(from, piece, counters),
-        4097..=16384 => put_sized::<16384>(from, piece, counters),
-        _ => put_sized::<{ PIECE_MAX as usize }>(from, piece, counters),
+/// Puts one record on the ring: the header, and as many bytes from `offset` of the frame as it says.
+/// `PUT`, or the code of an outcome. Global, for the reasons in `headers`; and because a loop with
+/// all of this inside was laid out in a way that 6.1 takes for endless (`back-edge from insn`).
+///
+/// Most segments are bare acknowledgements, requests and small responses, or full frames; the
+/// others are super-segments. Hence the size classes.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn observe_put(
+    raw: *mut __sk_buff,
+    header: *const RecordHeader,
+    offset: u32,
+    counters: *mut Counters,
+) -> u32 {
+    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
+    let args = unsafe { (header.as_ref(), counters.as_mut()) };
+    let (Some(header), Some(counters)) = args else { return Outcome::Unreadable as u32 };
+    // The hook is in the header.
+    let skb = Skb::new(raw, Hook::TcIngress);
+    let result = match header.captured_len {
+        0 => put::<0>(&skb, header, offset, counters),
+        1..=256 => put::<256>(&skb, header, offset, counters),
+        257..=1536 => put::<1536>(&skb, header, offset, counters),
+        1537..=4096 => put::<4096>(&skb, header, offset, counters),
+        4097..=16384 => put::<16384>(&skb, header, offset, counters),
+        _ => put::<{ PIECE_MAX as usize }>(&skb, header, offset, counters),
+    };
+    match result {
+        Ok(()) => {
+            counters.records += 1;
+            counters.bytes += u64::from(header.captured_len);
+            PUT
+        }
+        Err(outcome) => outcome as u32,
     }
 }
 
+/// No outcome yet.
+pub const PUT: u32 = Outcome::Emitted as u32;
+
 #[inline(always)]
-fn put_sized<const N: usize>(
-    from: &Source<'_>,
-    piece: &Piece,
+fn put<const N: usize>(
+    skb: &Skb,
+    header: &RecordHeader,
+    offset: u32,
     counters: &mut Counters,
 ) -> Result<(), Outcome> {
     let Some(mut entry) = RING.reserve::<Record<N>>(0) else { return Err(Outcome::RingFull) };
     let record = entry.as_mut_ptr();
-    // SAFETY: the reservation is as large as the record and aligned to eight bytes.
-    let (header, bytes) =
-        unsafe { (&raw mut (*record).header, (&raw mut (*record).bytes).cast::<u8>()) };
-    write(header, from, piece);
-    if N > 0 && !from.skb.copy(piece.offset, bytes, piece.captured_len, N as u32) {
+    let from = core::ptr::from_ref(header).cast::<u64>();
+    let to = record.cast::<u64>();
+    for i in 0..HEADER_LEN / 8 {
+        // SAFETY: both are headers, of that many words. Volatile, or the compiler calls a memcpy
+        // that goes byte by byte.
+        unsafe { to.add(i).write_volatile(from.add(i).read()) };
+    }
+    // SAFETY: the reservation is as large as the record.
+    let bytes = unsafe { (&raw mut (*record).bytes).cast::<u8>() };
+    if N > 0 && !skb.copy(offset, bytes, header.captured_len, N as u32) {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
         return Err(Outcome::Unreadable);
     }
     entry.submit(wakeup(size_of::<Record<N>>() as u64, counters));
     Ok(())
-}
-
-/// Writes every field of the header. Volatile, because the compiler gathers plain stores of zeros
-/// into a call that stores them byte by byte; and field by field, because a header made on the
-/// stack first does not fit there.
-#[inline(always)]
-fn write(header: *mut RecordHeader, from: &Source<'_>, piece: &Piece) {
-    let Source { tcp, emission: e, half, .. } = *from;
-    // SAFETY: the caller's reservation has room for a header; address words are plain bytes.
-    unsafe {
-        (&raw mut (*header).time_ns).write_volatile(e.time_ns);
-        (&raw mut (*header).socket_cookie).write_volatile(e.socket_cookie);
-        (&raw mut (*header).cgroup_id).write_volatile(e.cgroup_id);
-        let source = (&raw mut (*header).source).cast::<u64>();
-        source.write_volatile(tcp.source[0]);
-        source.add(1).write_volatile(tcp.source[1]);
-        let destination = (&raw mut (*header).destination).cast::<u64>();
-        destination.write_volatile(tcp.destination[0]);
-        destination.add(1).write_volatile(tcp.destination[1]);
-        (&raw mut (*header).source_port).write_volatile(tcp.source_port);
-        (&raw mut (*header).destination_port).write_volatile(tcp.destination_port);
-        (&raw mut (*header).seq).write_volatile(piece.seq);
-        (&raw mut (*header).ack).write_volatile(tcp.ack);
-        (&raw mut (*header).flags).write_volatile(piece.flags);
-        (&raw mut (*header).window).write_volatile(tcp.window);
-        (&raw mut (*header).payload_len).write_volatile(piece.payload_len);
-        (&raw mut (*header).captured_len).write_volatile(piece.captured_len);
-        (&raw mut (*header).ifindex).write_volatile(e.ifindex);
-        (&raw mut (*header).srtt_us).write_volatile(e.srtt_us);
-        (&raw mut (*header).retransmits).write_volatile(e.retransmits);
-        (&raw mut (*header).records_lost).write_volatile(half.records_lost);
-        (&raw mut (*header).vlan).write_volatile(e.vlan);
-        (&raw mut (*header).hook).write_volatile(e.hook);
-        (&raw mut (*header).notes).write_volatile(piece.notes);
-        (&raw mut (*header).reserved).write_volatile(0);
-    }
 }
 
 /// Wakes the reader when it sleeps, and when the ring passes the fill mark. A wake-up per record

@@ -7,10 +7,10 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
 use observer_common::flow::{FlowKey, HalfIndex, WAY_IN, owner};
 use observer_common::headers::Tcp;
-use observer_common::record::{NOTE_DETECTED, NOTE_OWNER_MOVED, VLAN_NONE};
+use observer_common::record::{NOTE_DETECTED, NOTE_OWNER_MOVED, RecordHeader, VLAN_NONE};
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
-use crate::emit::{EMITTED, Emission, observe_emit};
+use crate::emit::{EMITTED, observe_emit};
 use crate::maps::STATS;
 use crate::skb::Skb;
 use crate::{filter, flow, headers};
@@ -59,33 +59,56 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
         counters.owner_moves += 1;
         notes |= NOTE_OWNER_MOVED;
     }
-    let mut emission = MaybeUninit::uninit();
-    let emission = describe(emission.as_mut_ptr(), skb, &tcp, time_ns, notes);
-    match observe_emit(skb.raw(), &tcp, emission, half, counters) {
+    let mut header = MaybeUninit::uninit();
+    let header = describe(header.as_mut_ptr(), skb, &tcp, time_ns, notes);
+    match observe_emit(skb.raw(), &tcp, header, half, counters) {
         EMITTED => Ok(()),
         code => Err(Outcome::from_code(code)),
     }
 }
 
-/// Fills in an emission; volatile, or its zeros are gathered into a loop over bytes.
+/// Writes every field of a header, those that differ from record to record with zeros. Volatile,
+/// because the compiler gathers plain stores of zeros into a call that stores byte by byte.
 #[inline(always)]
-fn describe(to: *mut Emission, skb: &Skb, tcp: &Tcp, time_ns: u64, notes: u8) -> *const Emission {
+fn describe(
+    header: *mut RecordHeader,
+    skb: &Skb,
+    tcp: &Tcp,
+    time_ns: u64,
+    notes: u8,
+) -> *mut RecordHeader {
     let socket = skb.socket();
     let vlan = match skb.vlan() {
         VLAN_NONE => tcp.vlan,
         outer => outer,
     };
-    // SAFETY: the caller's, with room for an emission.
+    // SAFETY: the caller's, with room for a header; addresses are words here and bytes there.
     unsafe {
-        (&raw mut (*to).time_ns).write_volatile(time_ns);
-        (&raw mut (*to).socket_cookie).write_volatile(socket.cookie);
-        (&raw mut (*to).cgroup_id).write_volatile(socket.cgroup_id);
-        (&raw mut (*to).srtt_us).write_volatile(socket.srtt_us);
-        (&raw mut (*to).retransmits).write_volatile(socket.retransmits);
-        (&raw mut (*to).ifindex).write_volatile(skb.ifindex());
-        (&raw mut (*to).vlan).write_volatile(vlan);
-        (&raw mut (*to).hook).write_volatile(skb.hook as u8);
-        (&raw mut (*to).notes).write_volatile(notes);
+        (&raw mut (*header).time_ns).write_volatile(time_ns);
+        (&raw mut (*header).socket_cookie).write_volatile(socket.cookie);
+        (&raw mut (*header).cgroup_id).write_volatile(socket.cgroup_id);
+        let source = (&raw mut (*header).source).cast::<u64>();
+        source.write_volatile(tcp.source[0]);
+        source.add(1).write_volatile(tcp.source[1]);
+        let destination = (&raw mut (*header).destination).cast::<u64>();
+        destination.write_volatile(tcp.destination[0]);
+        destination.add(1).write_volatile(tcp.destination[1]);
+        (&raw mut (*header).source_port).write_volatile(tcp.source_port);
+        (&raw mut (*header).destination_port).write_volatile(tcp.destination_port);
+        (&raw mut (*header).seq).write_volatile(0);
+        (&raw mut (*header).ack).write_volatile(tcp.ack);
+        (&raw mut (*header).flags).write_volatile(0);
+        (&raw mut (*header).window).write_volatile(tcp.window);
+        (&raw mut (*header).payload_len).write_volatile(0);
+        (&raw mut (*header).captured_len).write_volatile(0);
+        (&raw mut (*header).ifindex).write_volatile(skb.ifindex());
+        (&raw mut (*header).srtt_us).write_volatile(socket.srtt_us);
+        (&raw mut (*header).retransmits).write_volatile(socket.retransmits);
+        (&raw mut (*header).records_lost).write_volatile(0);
+        (&raw mut (*header).vlan).write_volatile(vlan);
+        (&raw mut (*header).hook).write_volatile(skb.hook as u8);
+        (&raw mut (*header).notes).write_volatile(notes);
+        (&raw mut (*header).reserved).write_volatile(0);
     }
-    to
+    header
 }
