@@ -39,6 +39,16 @@ struct Pending {
     unsure: bool,
     /// Its response began in a gap: no response behind it is the answer.
     answer_lost: bool,
+    /// No more of the request will come, complete or not.
+    request_over: bool,
+}
+
+impl Pending {
+    /// Nothing more will come of it.
+    fn is_over(&self) -> bool {
+        let answered = self.exchange.response.as_ref().is_some_and(|r| r.complete);
+        self.exchange.is_done() || (self.request_over && answered)
+    }
 }
 
 /// Interim responses kept of one exchange.
@@ -113,7 +123,12 @@ impl Pairer {
         let unsure = std::mem::take(&mut self.requests_lost);
         // Out of sync the missing responses may have been read by the client.
         self.pipelines |= !self.responses_lost && !unsure && !self.pending.is_empty();
-        self.pending.push_back(Pending { exchange, unsure, answer_lost: false });
+        self.pending.push_back(Pending {
+            exchange,
+            unsure,
+            answer_lost: false,
+            request_over: false,
+        });
         self.asking = true;
     }
 
@@ -127,7 +142,11 @@ impl Pairer {
 
     /// The request that is being read ended.
     pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
-        self.asking = false;
+        if std::mem::take(&mut self.asking)
+            && let Some(last) = self.pending.back_mut()
+        {
+            last.request_over = true;
+        }
         self.emit_done(out);
     }
 
@@ -261,10 +280,14 @@ impl Pairer {
 
     /// Tells exchanges whose both messages ended. A response may end before its request does.
     fn emit_done(&mut self, out: &mut Vec<Exchange>) {
-        while self.pending.front().is_some_and(|p| p.exchange.is_done()) {
-            if let Some(done) = self.pending.pop_front() {
+        while self.pending.front().is_some_and(Pending::is_over) {
+            if let Some(Pending { exchange, .. }) = self.pending.pop_front() {
                 self.answering = false;
-                out.push(done.exchange);
+                out.push(if exchange.is_done() {
+                    exchange
+                } else {
+                    incomplete(exchange, Failure::TruncatedRequest)
+                });
             }
         }
     }
