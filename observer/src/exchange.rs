@@ -43,14 +43,6 @@ struct Pending {
     request_over: bool,
 }
 
-impl Pending {
-    /// Nothing more will come of it.
-    fn is_over(&self) -> bool {
-        let answered = self.exchange.response.as_ref().is_some_and(|r| r.complete);
-        self.exchange.is_done() || (self.request_over && answered)
-    }
-}
-
 /// Interim responses kept of one exchange.
 const MAX_INTERIM: usize = 16;
 
@@ -142,11 +134,10 @@ impl Pairer {
 
     /// The request that is being read ended.
     pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
-        if std::mem::take(&mut self.asking)
-            && let Some(last) = self.pending.back_mut()
-        {
+        if let Some(last) = self.pending.back_mut().filter(|_| self.asking) {
             last.request_over = true;
         }
+        self.asking = false;
         self.emit_done(out);
     }
 
@@ -280,15 +271,12 @@ impl Pairer {
 
     /// Tells exchanges whose both messages ended. A response may end before its request does.
     fn emit_done(&mut self, out: &mut Vec<Exchange>) {
-        while self.pending.front().is_some_and(Pending::is_over) {
-            if let Some(Pending { exchange, .. }) = self.pending.pop_front() {
-                self.answering = false;
-                out.push(if exchange.is_done() {
-                    exchange
-                } else {
-                    incomplete(exchange, Failure::TruncatedRequest)
-                });
-            }
+        let is_over = |p: &Pending| p.request_over && p.exchange.is_answered();
+        while self.pending.front().is_some_and(|p| p.exchange.is_done() || is_over(p)) {
+            self.answering = false;
+            let Some(Pending { exchange, .. }) = self.pending.pop_front() else { break };
+            let done = exchange.is_done();
+            out.push(if done { exchange } else { incomplete(exchange, Failure::TruncatedRequest) });
         }
     }
 
