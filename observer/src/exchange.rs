@@ -39,6 +39,8 @@ struct Pending {
     unsure: bool,
     /// Its response began in a gap: no response behind it is the answer.
     answer_lost: bool,
+    /// No more of the request will come, complete or not.
+    request_over: bool,
 }
 
 /// Interim responses kept of one exchange.
@@ -113,7 +115,12 @@ impl Pairer {
         let unsure = std::mem::take(&mut self.requests_lost);
         // Out of sync the missing responses may have been read by the client.
         self.pipelines |= !self.responses_lost && !unsure && !self.pending.is_empty();
-        self.pending.push_back(Pending { exchange, unsure, answer_lost: false });
+        self.pending.push_back(Pending {
+            exchange,
+            unsure,
+            answer_lost: false,
+            request_over: false,
+        });
         self.asking = true;
     }
 
@@ -127,6 +134,9 @@ impl Pairer {
 
     /// The request that is being read ended.
     pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
+        if let Some(last) = self.pending.back_mut().filter(|_| self.asking) {
+            last.request_over = true;
+        }
         self.asking = false;
         self.emit_done(out);
     }
@@ -261,11 +271,12 @@ impl Pairer {
 
     /// Tells exchanges whose both messages ended. A response may end before its request does.
     fn emit_done(&mut self, out: &mut Vec<Exchange>) {
-        while self.pending.front().is_some_and(|p| p.exchange.is_done()) {
-            if let Some(done) = self.pending.pop_front() {
-                self.answering = false;
-                out.push(done.exchange);
-            }
+        let is_over = |p: &Pending| p.request_over && p.exchange.is_answered();
+        while self.pending.front().is_some_and(|p| p.exchange.is_done() || is_over(p)) {
+            self.answering = false;
+            let Some(Pending { exchange, .. }) = self.pending.pop_front() else { break };
+            let done = exchange.is_done();
+            out.push(if done { exchange } else { incomplete(exchange, Failure::TruncatedRequest) });
         }
     }
 

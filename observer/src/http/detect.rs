@@ -63,7 +63,8 @@ pub(super) fn status_line(line: &[u8], ended: bool) -> Verdict {
     let version = parts.next().unwrap_or_default();
     let status = parts.next().unwrap_or_default();
     let versioned = version.get(5).is_some_and(u8::is_ascii_digit);
-    let numbered = status.len() == 3 && status.iter().all(u8::is_ascii_digit);
+    // A reason that sticks to the code is a reason all the same.
+    let numbered = status.iter().take_while(|b| b.is_ascii_digit()).count() == 3;
     if versioned && numbered { Verdict::Http } else { Verdict::No }
 }
 
@@ -82,6 +83,7 @@ pub(super) fn is_certain_request(line: &[u8]) -> bool {
 /// The same for a status line.
 pub(super) fn is_certain_response(line: &[u8]) -> bool {
     status_line(line, true) == Verdict::Http
+        && line.get(12).is_none_or(u8::is_ascii_whitespace)
         && (line.starts_with(b"HTTP/1.1 ") || line.starts_with(b"HTTP/1.0 "))
 }
 
@@ -190,6 +192,8 @@ mod tests {
         assert_eq!(status_line(b"HTTP/1.0 404\n", true), Verdict::Http);
         assert_eq!(status_line(b"HT", false), Verdict::Undecided);
         assert_eq!(status_line(b"HTTP/1.1 OK\r\n", true), Verdict::No);
+        assert_eq!(status_line(b"HTTP/1.1 200ok\r\n", true), Verdict::Http);
+        assert_eq!(status_line(b"HTTP/1.1 2000 OK\r\n", true), Verdict::No);
         assert_eq!(status_line(b"ICY 200 OK\r\n", true), Verdict::No);
     }
 

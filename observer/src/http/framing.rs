@@ -70,7 +70,7 @@ pub fn body_kind(head: &Head, role: Role, asked: Asked) -> (BodyKind, Anomalies)
 
 /// Whether recipients differ in where a message with these anomalies ends.
 pub(super) fn leaves_doubt(anomalies: Anomalies) -> bool {
-    const DOUBTFUL: [Anomaly; 7] = [
+    const DOUBTFUL: [Anomaly; 10] = [
         Anomaly::TeAndCl,
         Anomaly::TeInHttp10,
         Anomaly::TeNotChunked,
@@ -78,6 +78,9 @@ pub(super) fn leaves_doubt(anomalies: Anomalies) -> bool {
         Anomaly::UnknownCoding,
         Anomaly::InvalidLength,
         Anomaly::ConflictingLength,
+        Anomaly::IrregularFraming,
+        Anomaly::MixedLineEnds,
+        Anomaly::BareCr,
     ];
     DOUBTFUL.iter().any(|&anomaly| anomalies.contains(anomaly))
 }

@@ -50,6 +50,9 @@ fn let_through(head: &Head) -> Anomalies {
     let mut anomalies = Anomalies::default();
     if has_bare_lf(&head.raw) {
         anomalies.insert(Anomaly::LfOnly);
+        if memchr::memchr(b'\r', &head.raw).is_some() {
+            anomalies.insert(Anomaly::MixedLineEnds);
+        }
     }
     if let StartLine::Request { method, target, .. } = head.start {
         check_names(head.bytes(method), head.bytes(target), &mut anomalies);
@@ -139,6 +142,7 @@ fn span_of(raw: &[u8], part: &[u8]) -> Option<Span> {
 fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
     let mut anomalies = Anomalies::default();
     let mut lines = Vec::new();
+    let mut has_crlf = false;
     let mut at = 0usize;
     while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
         let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
@@ -146,12 +150,16 @@ fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
         if line.ends_with(b"\n") && !line.ends_with(b"\r\n") {
             anomalies.insert(Anomaly::LfOnly);
         }
+        has_crlf |= line.ends_with(b"\r\n");
         let text = trim_line(line);
         if memchr::memchr(b'\r', text).is_some() {
             anomalies.insert(Anomaly::BareCr);
         }
         lines.push((at, at.checked_add(text.len())?));
         at = at.checked_add(n)?;
+    }
+    if has_crlf && anomalies.contains(Anomaly::LfOnly) {
+        anomalies.insert(Anomaly::MixedLineEnds);
     }
     let (&(start, end), field_lines) = lines.split_first()?;
     let first = raw.get(start..end)?;
@@ -174,12 +182,23 @@ fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
                     Span { start: if empty { span.start } else { field.value.start }, ..span };
             }
             anomalies.insert(Anomaly::ObsFold);
+            let name = fields
+                .last()
+                .and_then(|field| raw.get(field.name.start as usize..field.name.end as usize));
+            if name.is_some_and(decides_length) {
+                anomalies.insert(Anomaly::IrregularFraming);
+            }
         } else if fields.len() >= MAX_FIELDS
             && !(decides_framing(line) && fields.len() < MAX_FIELDS.saturating_mul(2))
         {
             anomalies.insert(Anomaly::TooManyFields);
-        } else if let Some(field) = field_line(&raw, line, &mut anomalies) {
-            fields.push(field);
+        } else {
+            let mut found = Anomalies::default();
+            fields.extend(field_line(&raw, line, &mut found));
+            anomalies = anomalies.union(found);
+            if !found.is_empty() && decides_length(line) {
+                anomalies.insert(Anomaly::IrregularFraming);
+            }
         }
     }
     Some(Head { raw, start, fields, anomalies })
@@ -244,6 +263,9 @@ fn status_line(raw: &[u8], line: &[u8], anomalies: &mut Anomalies) -> Option<Sta
         anomalies.insert(Anomaly::IrregularSpaces);
     }
     let (code, reason) = rest.get(n_blank..)?.split_at_checked(3)?;
+    if reason.first().is_some_and(|b| !blank(b)) {
+        anomalies.insert(Anomaly::IrregularSpaces);
+    }
     let status = std::str::from_utf8(code).ok()?.parse().ok()?;
     if !(100..600).contains(&status) {
         anomalies.insert(Anomaly::InvalidStatus);
@@ -353,8 +375,20 @@ pub(super) fn trim_blank(mut bytes: &[u8]) -> &[u8] {
 /// Whether a field line decides which body follows, or who the message is for: kept even when a
 /// head exceeds its bound.
 pub(super) fn decides_framing(line: &[u8]) -> bool {
-    const NAMES: [&[u8]; 5] =
-        [b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"host"];
-    let name = line.split(|&b| b == b':').next().unwrap_or_default().trim_ascii_end();
-    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+    const NAMES: [&[u8]; 3] = [b"connection", b"upgrade", b"host"];
+    decides_length(line) || NAMES.iter().any(|known| is_named(line, known))
+}
+
+/// Whether a field line says where the body ends.
+fn decides_length(line: &[u8]) -> bool {
+    is_named(line, b"content-length") || is_named(line, b"transfer-encoding")
+}
+
+/// Whether the name in a field line is `known`, give or take what some recipients forgive.
+fn is_named(line: &[u8], known: &[u8]) -> bool {
+    let name = line.split(|&b| b == b':').next().unwrap_or_default();
+    let start = name.iter().position(|&b| is_token_byte(b)).unwrap_or(name.len());
+    let name = name.get(start..).unwrap_or_default();
+    name.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))
+        && !name.iter().skip(known.len()).any(|&b| is_token_byte(b))
 }

@@ -6,6 +6,7 @@
 //! breath is how requests are smuggled.
 
 use super::Role;
+use super::framing::leaves_doubt;
 use crate::message::{Anomalies, Anomaly, Head, Mark, Version};
 use crate::segment::Offset;
 
@@ -32,7 +33,11 @@ impl Outlook {
         anomalies
     }
 
-    pub(super) fn note_head(&mut self, head: &Head, role: Role) {
+    /// A head was read up to `mark`.
+    pub(super) fn note_head(&mut self, head: &Head, role: Role, mark: &Mark) {
+        if leaves_doubt(head.anomalies) {
+            self.note_doubt(mark);
+        }
         let interim = role == Role::Response && matches!(head.status(), Some(100..=199));
         if !interim {
             self.closes = closes(head);

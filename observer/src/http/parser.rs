@@ -258,7 +258,7 @@ impl Parser {
     /// Hands out a head.
     fn head(&mut self, mut head: Head) -> Item<'static> {
         head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
-        self.outlook.note_head(&head, self.role);
+        self.outlook.note_head(&head, self.role, &self.last);
         self.state = State::Undecided;
         Item::Head { head, first: self.first, last: self.last }
     }

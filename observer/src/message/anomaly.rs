@@ -23,6 +23,8 @@ macro_rules! anomalies {
 anomalies! {
     /// A line ended in LF alone (RFC 9112 §2.2 lets a recipient accept it).
     LfOnly => "lf_only",
+    /// Some lines end in CRLF, others in LF alone: recipients may see different fields.
+    MixedLineEnds => "mixed_line_ends",
     /// A CR that no LF follows (RFC 9112 §2.2).
     BareCr => "bare_cr",
     /// A field value continued on the next line (RFC 9112 §5.2).
@@ -46,6 +48,9 @@ anomalies! {
     InvalidVersion => "invalid_version",
     /// A status code outside 100 to 599.
     InvalidStatus => "invalid_status",
+    /// Content-Length or Transfer-Encoding in a form that not everybody recognises: folded, spaces
+    /// before the colon, bytes that do not belong there.
+    IrregularFraming => "irregular_framing",
     /// Content-Length is not a decimal number.
     InvalidLength => "invalid_length",
     /// Several Content-Length values that differ.

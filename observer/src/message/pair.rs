@@ -73,6 +73,11 @@ impl Exchange {
         }
     }
 
+    /// The last byte of the final response was seen.
+    pub fn is_answered(&self) -> bool {
+        self.response.as_ref().is_some_and(|r| r.complete)
+    }
+
     /// Both messages ended.
     pub fn is_done(&self) -> bool {
         let done = |m: &Option<Message>| m.as_ref().is_some_and(|m| m.complete);
