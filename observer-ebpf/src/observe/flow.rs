@@ -4,12 +4,13 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
 use observer_common::detect::{WINDOW, Window, begins_like_http, n_empty_line};
-use observer_common::flow::{Flow, FlowKey, Half, Handshake, STATE_HTTP, STATE_OFF, Sight};
+use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_OFF, Sight};
 use observer_common::headers::{ACK, SYN, Tcp};
-use observer_common::record::{Hook, NOTE_BY_INITIATOR, NOTE_FROM_START};
+use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
-use crate::maps::{FLOWS, HANDSHAKES};
+use crate::handshake;
+use crate::maps::FLOWS;
 use crate::skb::Skb;
 
 /// The entry of a flow known as HTTP, and whether this very segment made it known.
@@ -34,9 +35,7 @@ pub fn find(
         }
     }
     if tcp.flags & (SYN | ACK) == SYN {
-        let handshake = Handshake { isn: tcp.seq, from_high: from_high as u32 };
-        // A full table drops its oldest; then a flow only counts as one that began before us.
-        let _ = HANDSHAKES.insert(key, &handshake, 0);
+        handshake::remember(tcp, key, from_high);
     }
     match observe_enter(skb.raw(), tcp, key) {
         ENTERED => {}
@@ -46,20 +45,6 @@ pub fn find(
         Some(flow) => Ok((flow, true)),
         None => Err(Outcome::FlowTable),
     }
-}
-
-/// The notes on the first segment of a flow: whether its SYN was seen and by whom it was sent.
-#[inline(always)]
-pub fn start(tcp: &Tcp, key: &FlowKey, from_high: bool) -> u8 {
-    let Some(handshake) = HANDSHAKES.get_ptr(key) else { return 0 };
-    // SAFETY: entries of an LRU map stay readable until the program ends (RCU).
-    let Handshake { isn, from_high: initiator } = unsafe { handshake.read() };
-    if initiator != from_high as u32 {
-        return NOTE_FROM_START;
-    }
-    // Data in the SYN itself (RFC 7413) stands at its own number.
-    let is_first = tcp.seq == isn.wrapping_add(1) || tcp.seq == isn;
-    if is_first { NOTE_FROM_START | NOTE_BY_INITIATOR } else { 0 }
 }
 
 /// Enters the flow when the segment begins like HTTP: `ENTERED`, or the code of an outcome. Global,

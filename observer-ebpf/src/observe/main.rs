@@ -9,6 +9,7 @@ mod bounds;
 mod emit;
 mod filter;
 mod flow;
+mod handshake;
 mod headers;
 mod maps;
 mod ring;

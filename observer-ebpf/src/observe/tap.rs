@@ -13,7 +13,7 @@ use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 use crate::emit::{EMITTED, observe_emit};
 use crate::maps::STATS;
 use crate::skb::Skb;
-use crate::{filter, flow, headers};
+use crate::{filter, flow, handshake, headers};
 
 #[inline(always)]
 pub fn run(skb: &Skb) {
@@ -53,7 +53,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     let mut notes = 0;
     if detected {
         counters.flows += 1;
-        notes |= NOTE_DETECTED | flow::start(&tcp, &key, from_high);
+        notes |= NOTE_DETECTED | handshake::notes(&tcp, &key, from_high);
     }
     if moved {
         counters.owner_moves += 1;
