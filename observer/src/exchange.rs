@@ -132,6 +132,21 @@ impl Pairer {
         self.pending.back_mut()?.exchange.request.as_mut()
     }
 
+    /// Whether the client may leave out the body that it announced: it asked first (RFC 9110
+    /// §10.1.1), was given a final answer, and has sent none of it yet.
+    pub fn may_withhold_body(&self) -> bool {
+        let Some(exchange) = self.pending.back().filter(|_| self.asking).map(|p| &p.exchange)
+        else {
+            return false;
+        };
+        let answered = exchange.response.as_ref().is_some_and(|r| r.complete);
+        answered
+            && exchange.request.as_ref().is_some_and(|request| {
+                let head = request.head.as_ref();
+                request.body_bytes == 0 && head.is_some_and(|h| h.value("expect").is_some())
+            })
+    }
+
     /// The request that is being read ended.
     pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
         if let Some(last) = self.pending.back_mut().filter(|_| self.asking) {

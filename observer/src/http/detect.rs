@@ -131,6 +131,11 @@ const KNOWN_METHODS: &[&str] = &[
     "UPDATE",
 ];
 
+/// Whether `bytes` are too few to tell, and could become a request with a known method.
+pub fn may_become_request(bytes: &[u8]) -> bool {
+    KNOWN_METHODS.iter().any(|m| m.as_bytes().starts_with(bytes))
+}
+
 /// Whether the bytes at the start of a segment begin like an HTTP message: which of the two, or
 /// neither. Decides who is the client where the handshake was not seen. `midway` when the stream
 /// may have begun earlier: then a request needs a method that is known.
@@ -152,6 +157,8 @@ pub fn first_bytes(bytes: &[u8], midway: bool) -> Option<super::Role> {
         Verdict::Http | Verdict::Simple => true,
         Verdict::Undecided => {
             let target = line.get(n.saturating_add(1)..).unwrap_or_default();
+            // The CR of a line end that is still to come.
+            let target = target.strip_suffix(b"\r").unwrap_or(target);
             n < line.len() && target.iter().all(|&b| b >= b' ' && b != 0x7f)
         }
         Verdict::No => false,

@@ -13,7 +13,7 @@ mod outlook;
 mod parser;
 mod resync;
 
-pub use self::detect::first_bytes;
+pub use self::detect::{first_bytes, may_become_request};
 pub use self::framing::{Asked, BodyKind, body_kind};
 pub use self::item::{Ending, Input, Item, Limits, Part};
 pub use self::parser::Parser;

@@ -104,6 +104,14 @@ impl Parser {
         };
     }
 
+    /// The body that was announced does not come, and no byte of it has: the message ends with its
+    /// head.
+    pub fn abandon_body(&mut self) {
+        if let State::Length(_) = self.state {
+            self.state = State::BodyDone;
+        }
+    }
+
     /// Gives up the current position: looks for the next start line that is beyond doubt.
     pub fn resync(&mut self) {
         self.gather.take();

@@ -51,3 +51,10 @@ pub(super) fn check_request(head: &Head) -> Anomalies {
     }
     anomalies
 }
+
+/// The HTTP/2 connection preface (RFC 9113 §3.4) up to where it looks like a request.
+pub(super) fn is_http2_preface(head: &Head) -> bool {
+    head.method() == Some(b"PRI")
+        && head.target() == Some(b"*")
+        && head.version() == (Version { major: 2, minor: 0 })
+}

@@ -6,7 +6,9 @@
 use std::mem;
 
 use super::Output;
-use super::collect::{add_body, add_gap, asks_takeover, check_request, end_message, new_message};
+use super::collect::{
+    add_body, add_gap, asks_takeover, check_request, end_message, is_http2_preface, new_message,
+};
 use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
 use crate::message::{Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
@@ -28,6 +30,8 @@ pub(super) struct Connection {
     /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
     held: Option<Vec<(Mark, Vec<u8>)>>,
     taken_over: bool,
+    /// Too few bytes to tell whether they are a body or the next request.
+    withheld: Option<(Mark, Vec<u8>)>,
     /// The half that is being read has come to its end.
     closing: bool,
     /// Bytes of each side came that looked like no message, before it was known who is who.
@@ -48,6 +52,7 @@ impl Application for Connection {
             pairer: Pairer::new(super::MAX_PENDING),
             held: None,
             taken_over: false,
+            withheld: None,
             closing: false,
             undecided: [false; 2],
             tunnel_bytes: [0; 2],
@@ -130,6 +135,10 @@ impl Connection {
         if role == Role::Request && self.hold(mark, delivery.what) {
             return;
         }
+        if role == Role::Request && self.pairer.may_withhold_body() {
+            self.read_withheld(mark, delivery.what, out);
+            return;
+        }
         let what = match delivery.what {
             What::Bytes(bytes) => Part::Bytes(bytes),
             What::Gap(n) => Part::Gap(n),
@@ -141,6 +150,30 @@ impl Connection {
         if role == Role::Response && delivery.what == What::End(Cause::Fin) {
             self.pairer.close(Close::Closed, false, &mut self.done);
         }
+    }
+
+    /// Where a body is due that may not come: the first bytes tell whether it is the next request.
+    fn read_withheld(&mut self, mark: Mark, what: What<'_>, out: &mut Output) {
+        let (first, mut bytes) = self.withheld.take().unwrap_or((mark, Vec::new()));
+        if let What::Bytes(more) = what {
+            bytes.extend_from_slice(more);
+            if http::may_become_request(&bytes) {
+                self.withheld = Some((first, bytes));
+                return;
+            }
+        }
+        if http::first_bytes(&bytes, true) == Some(Role::Request)
+            && let Some(requests) = self.requests.as_mut()
+        {
+            requests.abandon_body();
+        }
+        self.read(Role::Request, Input { mark: first, what: Part::Bytes(&bytes) }, out);
+        let rest = match what {
+            What::Bytes(_) => return,
+            What::Gap(n) => Part::Gap(n),
+            What::End(cause) => Part::End { clean: cause == Cause::Fin },
+        };
+        self.read(Role::Request, Input { mark, what: rest }, out);
     }
 
     /// Keeps client bytes back while a takeover is undecided. Returns whether it did.
@@ -203,6 +236,12 @@ impl Connection {
 
     fn handle_request_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
         match item {
+            Item::Head { head, .. } if is_http2_preface(&head) => {
+                // RFC 9113 §3.4: what looks like a request opens another protocol.
+                self.taken_over = true;
+                parser.take_over();
+                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
+            }
             Item::Head { head, first, last } => {
                 let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
                 let (kind, anomalies) = body_kind(&head, Role::Request, Asked::default());

@@ -7,7 +7,7 @@ use super::super::text::{Shown, Text, Time, lower};
 use super::HttpExchange;
 use super::obs::Obs;
 use super::url::Url;
-use crate::message::{Failure, Head, Message, Version};
+use crate::message::{Anomaly, Failure, Head, Message, Version};
 use crate::segment::Endpoint;
 
 /// The line as serde sees it. Everything borrows; fields in the order of the table in design.md.
@@ -156,7 +156,7 @@ impl<'a> Line<'a> {
             });
         let flow = &event.flow;
         let v4 = matches!(flow.client.ip(), std::net::IpAddr::V4(_));
-        let version = request_head.or(response_head).map(Head::version);
+        let version = request_head.or(response_head).and_then(readable_version);
         Self {
             timestamp: Time(event.timestamp()),
             event: EventName { name: "http.exchange" },
@@ -199,6 +199,12 @@ fn is_known(method: &[u8]) -> bool {
         b"QUERY",
     ];
     KNOWN.contains(&method)
+}
+
+/// The version, unless the start line has none that can be read as one.
+fn readable_version(head: &Head) -> Option<Version> {
+    let misread = head.anomalies.contains(Anomaly::InvalidVersion);
+    (!misread || head.version() != Version::HTTP_11).then(|| head.version())
 }
 
 pub(super) fn status(message: Option<&Message>) -> Option<u16> {
