@@ -38,7 +38,7 @@ pub(crate) fn lint() -> Result<()> {
     }
     check(
         "documentation",
-        cargo().env("RUSTDOCFLAGS", "-D warnings").args([
+        cargo().env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links").args([
             "doc",
             "--workspace",
             "--no-deps",

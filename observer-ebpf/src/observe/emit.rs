@@ -25,41 +25,84 @@ pub extern "C" fn observe_emit(
     // SAFETY: the caller's; the verifier takes them for pointers that may be null.
     let args = unsafe { (tcp.as_ref(), header.as_mut(), half.as_mut()) };
     let (Some(tcp), Some(header), Some(half)) = args else { return Outcome::Unreadable as u32 };
-    let notes = header.notes;
-    let mut offset = tcp.payload_offset;
-    let mut left = tcp.payload_len;
-    let mut wanted = left.min(CAPTURE_LIMIT.load());
     header.seq = tcp.seq;
     header.records_lost = half.records_lost;
-    for piece in 0..PIECES_MAX {
+    let notes = header.notes;
+    let wanted = tcp.payload_len.min(CAPTURE_LIMIT.load());
+    let offset = tcp.payload_offset;
+    let mut rest =
+        Rest { raw, tcp, header, counters, notes, offset, left: tcp.payload_len, wanted };
+    let code = rest.put_all();
+    if code != EMITTED {
+        half.records_lost += 1;
+    }
+    code
+}
+
+pub const EMITTED: u32 = Outcome::Emitted as u32;
+
+/// What is left of a segment while its records are made.
+struct Rest<'a> {
+    raw: *mut __sk_buff,
+    tcp: &'a Tcp,
+    header: &'a mut RecordHeader,
+    counters: *mut Counters,
+    notes: u8,
+    offset: u32,
+    left: u32,
+    /// Bytes of `left` that the capture limit allows.
+    wanted: u32,
+}
+
+impl Rest<'_> {
+    /// Written out instead of looped over: the compiler let the loop's last block fall through to
+    /// its first, which 6.1 takes for an endless loop (`back-edge from insn`, check_cfg).
+    #[inline(always)]
+    fn put_all(&mut self) -> u32 {
+        const { assert!(PIECES_MAX == 8) };
+        macro_rules! put_each {
+            ($($piece:literal)*) => {
+                $(match self.put($piece) {
+                    MORE => {}
+                    code => return code,
+                })*
+            };
+        }
+        put_each!(0 1 2 3 4 5 6);
+        self.put(7)
+    }
+
+    /// Puts one record. `MORE`, `EMITTED` after the last one, or the code of another outcome.
+    #[inline(always)]
+    fn put(&mut self, piece: u32) -> u32 {
         // What the limit leaves out, and what is past the last piece, stays on this record.
-        let is_last = wanted <= PIECE_MAX || piece == PIECES_MAX - 1;
-        let captured = wanted.min(PIECE_MAX);
+        let is_last = self.wanted <= PIECE_MAX || piece == PIECES_MAX - 1;
+        let captured = self.wanted.min(PIECE_MAX);
+        let header = &mut *self.header;
         header.captured_len = captured;
-        header.payload_len = if is_last { left } else { captured };
-        header.flags = tcp.flags & mask(piece == 0, is_last);
+        header.payload_len = if is_last { self.left } else { captured };
+        header.flags = self.tcp.flags & mask(piece == 0, is_last);
         let continues = if is_last { 0 } else { NOTE_CONTINUES };
         let cut = if captured < header.payload_len { NOTE_CUT } else { 0 };
-        header.notes = notes | continues | cut;
-        let code = observe_put(raw, header, offset, counters);
+        header.notes = self.notes | continues | cut;
+        let code = observe_put(self.raw, header, self.offset, self.counters);
         if code != PUT {
-            half.records_lost += 1;
             return code;
         }
         if is_last {
-            break;
+            return EMITTED;
         }
         // SYN takes a number of its own, in front of the payload (RFC 9293 §3.4).
         let syn = u32::from(header.flags & SYN != 0);
         header.seq = header.seq.wrapping_add(captured).wrapping_add(syn);
-        offset += captured;
-        left -= captured;
-        wanted -= captured;
+        self.offset += captured;
+        self.left -= captured;
+        self.wanted -= captured;
+        MORE
     }
-    EMITTED
 }
 
-pub const EMITTED: u32 = Outcome::Emitted as u32;
+const MORE: u32 = u32::MAX;
 
 /// The flags that a piece of a segment keeps: SYN stands in front of the payload; FIN, PSH and RST
 /// behind it.

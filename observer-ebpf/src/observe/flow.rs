@@ -37,33 +37,33 @@ pub fn find(
     if tcp.flags & (SYN | ACK) == SYN {
         handshake::remember(tcp, key, from_high);
     }
-    match observe_enter(skb.raw(), tcp, key) {
-        ENTERED => {}
+    match observe_detect(skb.raw(), tcp) {
+        HTTP => {}
         code => return Err(Outcome::from_code(code)),
     }
+    #[expect(clippy::needless_borrows_for_generic_args, reason = "by value it goes on the stack")]
+    FLOWS.insert(key, &NEW_FLOW, 0).map_err(|_| Outcome::FlowTable)?;
     match FLOWS.get_ptr_mut(key) {
         Some(flow) => Ok((flow, true)),
         None => Err(Outcome::FlowTable),
     }
 }
 
-/// Enters the flow when the segment begins like HTTP: `ENTERED`, or the code of an outcome. Global,
-/// for the reasons in `headers`.
+/// Whether the segment begins like HTTP: `HTTP`, or the code of an outcome. Global, for the reasons
+/// in `headers`.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn observe_enter(raw: *mut __sk_buff, tcp: *const Tcp, key: *const FlowKey) -> u32 {
-    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
-    match unsafe { (tcp.as_ref(), key.as_ref()) } {
-        (Some(tcp), Some(key)) => match enter(raw, tcp, key) {
-            Ok(()) => ENTERED,
-            Err(outcome) => outcome as u32,
-        },
-        _ => Outcome::Unreadable as u32,
+extern "C" fn observe_detect(raw: *mut __sk_buff, tcp: *const Tcp) -> u32 {
+    // SAFETY: the caller's; the verifier takes it for a pointer that may be null.
+    match unsafe { tcp.as_ref() }.map(|tcp| detect(raw, tcp)) {
+        Some(Ok(())) => HTTP,
+        Some(Err(outcome)) => outcome as u32,
+        None => Outcome::Unreadable as u32,
     }
 }
 
 #[inline(always)]
-fn enter(raw: *mut __sk_buff, tcp: &Tcp, key: &FlowKey) -> Result<(), Outcome> {
+fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<(), Outcome> {
     if tcp.payload_len == 0 {
         return Err(Outcome::NoPayload);
     }
@@ -82,7 +82,7 @@ fn enter(raw: *mut __sk_buff, tcp: &Tcp, key: &FlowKey) -> Result<(), Outcome> {
     if !begins_like_http(first) {
         return Err(Outcome::NotHttp);
     }
-    FLOWS.insert(key, &NEW_FLOW, 0).map_err(|_| Outcome::FlowTable)
+    Ok(())
 }
 
 /// The first bytes of the payload past `skip`.
@@ -106,7 +106,7 @@ fn look<'a>(
 }
 
 /// No outcome yet.
-const ENTERED: u32 = Outcome::Emitted as u32;
+const HTTP: u32 = Outcome::Emitted as u32;
 
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };

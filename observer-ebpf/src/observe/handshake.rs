@@ -12,7 +12,7 @@ use crate::maps::HANDSHAKES;
 pub fn remember(tcp: &Tcp, key: &FlowKey, from_high: bool) {
     let handshake = Handshake { isn: tcp.seq, from_high: from_high as u32 };
     // A full table drops its oldest; then that flow counts as one that began before us.
-    let _ = HANDSHAKES.insert(key, &handshake, 0);
+    let _ = HANDSHAKES.insert(key, handshake, 0);
 }
 
 /// The notes on the first segment of a flow: whether its SYN was seen and by whom it was sent.

@@ -16,8 +16,7 @@ struct Record<const N: usize> {
 }
 
 /// Puts one record on the ring: the header, and as many bytes from `offset` of the frame as it says.
-/// `PUT`, or the code of an outcome. Global, for the reasons in `headers`; and because a loop with
-/// all of this inside was laid out in a way that 6.1 takes for endless (`back-edge from insn`).
+/// `PUT`, or the code of an outcome. Global, for the reasons in `headers`.
 ///
 /// Most segments are bare acknowledgements, requests and small responses, or full frames; the
 /// others are super-segments. Hence the size classes.

@@ -19,8 +19,8 @@ struct Halves {
     bytes: BTreeMap<Endpoint, Vec<u8>>,
     hooks: Vec<Hook>,
     fins: usize,
-    /// Captured bytes, those of retransmissions included: a busy machine sends some on loopback.
-    n_captured: usize,
+    /// Payload bytes captured, retransmissions included.
+    n_bytes: usize,
 }
 
 impl Halves {
@@ -30,8 +30,8 @@ impl Halves {
         while quiet < 3 {
             let n = capture.poll(Duration::from_millis(50), |segment| {
                 self.hooks.push(segment.origin.hook);
+                self.n_bytes += segment.payload.len();
                 self.fins += usize::from(segment.flags.contains(TcpFlags::FIN));
-                self.n_captured += segment.payload.len();
                 let bytes = self.bytes.entry(segment.source).or_default();
                 let start = *self.start.entry(segment.source).or_insert(segment.seq.0);
                 let at = segment.seq.0.wrapping_sub(start) as usize;
@@ -119,7 +119,7 @@ fn a_conversation_arrives_whole_on_every_backend() {
             let ledger = balanced(&capture);
             assert_eq!(ledger.lost.total(), 0);
             assert_eq!(ledger.records as usize, halves.hooks.len());
-            assert_eq!(ledger.bytes as usize, halves.n_captured);
+            assert_eq!(ledger.bytes as usize, halves.n_bytes);
         }
     }
 }
