@@ -1,0 +1,21 @@
+//! Live capture held against the real thing: real servers and clients in network namespaces of
+//! their own, the binary as a user starts it, and what the kernel and the clients say about it.
+//!
+//! Each test needs root and a few programs (`cargo xtask setup --tests` has them). Where one is
+//! missing the test prints a line that starts with `SKIP` and passes; with `OBSERVER_REQUIRE_LIVE=1`
+//! it fails instead. Nothing is waited for by the clock: every wait is for something to become
+//! true, with a deadline.
+
+#![cfg(feature = "live")]
+
+mod harness;
+
+mod attach;
+mod capture_file;
+mod exchanges;
+mod hotplug;
+mod killed;
+mod load;
+mod privileges;
+mod quiet;
+mod small_ring;
