@@ -24,3 +24,6 @@ pub enum Role {
     Request,
     Response,
 }
+
+#[cfg(test)]
+mod tests;

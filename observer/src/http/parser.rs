@@ -15,6 +15,7 @@ use super::outlook::Outlook;
 use super::resync::Resync;
 use super::{Role, head};
 use crate::message::{Anomalies, Head, Mark};
+use crate::segment::{Offset, Timestamp};
 
 #[derive(Debug)]
 enum State {
@@ -52,6 +53,8 @@ pub struct Parser {
     first: Mark,
     /// The end of what was read last.
     last: Mark,
+    /// The end of the head or content handed out last: where a body that breaks has ended.
+    sound: Offset,
     /// Where the half is out of sync: what was seen of the next start line.
     resync: Resync,
     /// What the messages before leave to be known of the next one.
@@ -62,11 +65,7 @@ impl Parser {
     /// A parser for the half that carries messages of `role`. `in_sync` when its first byte is the
     /// first of the stream.
     pub fn new(role: Role, in_sync: bool, limits: Limits) -> Self {
-        let zero = Mark {
-            offset: crate::segment::Offset(0),
-            time: crate::segment::Timestamp(0),
-            acked: None,
-        };
+        let zero = Mark { offset: Offset(0), time: Timestamp(0), acked: None };
         let state = if in_sync { State::Idle } else { State::Lost };
         Self {
             role,
@@ -74,6 +73,7 @@ impl Parser {
             gather: Gather::new(role, limits),
             first: zero,
             last: zero,
+            sound: Offset(0),
             resync: Resync::default(),
             outlook: Outlook::default(),
         }
@@ -229,7 +229,7 @@ impl Parser {
                     Step::Broken => {
                         let anomalies = reader.anomalies;
                         self.outlook.note_doubt(&input.mark);
-                        self.advance(input, 0);
+                        self.last = Mark { offset: self.sound, ..input.mark };
                         self.state = State::Lost;
                         return Some(self.ending(false, anomalies, None, 0));
                     }
@@ -268,6 +268,7 @@ impl Parser {
         head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
         self.outlook.note_head(&head, self.role, &self.last);
         self.state = State::Undecided;
+        self.sound = self.last.offset;
         Item::Head { head, first: self.first, last: self.last }
     }
 
@@ -308,6 +309,7 @@ impl Parser {
     ) -> Option<Item<'a>> {
         let end = skip.saturating_add(n);
         self.advance(input, end);
+        self.sound = self.last.offset;
         bytes.get(skip..end).map(Item::Body)
     }
 
@@ -332,6 +334,7 @@ impl Parser {
                     input.mark.offset = input.mark.offset.plus(n);
                     input.what = Part::Gap(0);
                     self.last = input.mark;
+                    self.sound = input.mark.offset;
                     return Some(Item::BodyGap(n));
                 }
                 let anomalies = reader.anomalies;
