@@ -9,6 +9,7 @@ mod framing;
 mod gather;
 mod head;
 mod item;
+mod loss;
 mod outlook;
 mod parser;
 mod resync;
