@@ -248,3 +248,6 @@ fn quoted_len(bytes: &[u8]) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests;

@@ -172,3 +172,111 @@ fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
     }
     length
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head;
+
+    /// `fields`, joined by `|`, in a head that begins with `start`.
+    #[track_caller]
+    fn check(start: &str, fields: &str, asked: Asked, expected: BodyKind, anomalies: &[Anomaly]) {
+        let role = if start.starts_with("HTTP/") { Role::Response } else { Role::Request };
+        let lines: String = fields
+            .split('|')
+            .filter(|field| !field.is_empty())
+            .map(|field| format!("{field}\r\n"))
+            .collect();
+        let raw = format!("{start}\r\n{lines}\r\n");
+        let head = head::parse(raw.clone().into_bytes(), role).unwrap();
+        let (kind, found) = body_kind(&head, role, asked);
+        let found: Vec<Anomaly> = found.iter().collect();
+        assert_eq!((kind, found.as_slice()), (expected, anomalies), "{raw:?}");
+    }
+
+    #[track_caller]
+    fn check_request(fields: &str, expected: BodyKind, anomalies: &[Anomaly]) {
+        check("POST / HTTP/1.1", fields, Asked::default(), expected, anomalies);
+    }
+
+    #[track_caller]
+    fn check_response(status: u16, fields: &str, expected: BodyKind, anomalies: &[Anomaly]) {
+        let start = format!("HTTP/1.1 {status} X");
+        check(&start, fields, Asked::default(), expected, anomalies);
+    }
+
+    use Anomaly::{
+        ConflictingLength, InvalidLength, RepeatedChunked, RepeatedLength, TeAndCl, TeInHttp10,
+        TeNotChunked, UnexpectedLength, UnknownCoding,
+    };
+    use BodyKind::{Chunked, Empty, Length as Bytes, Takeover, Unknown, UntilClose};
+
+    #[test]
+    fn a_length_is_one_decimal_number() {
+        check_request("", Empty, &[]);
+        check_request("Content-Length: 5", Bytes(5), &[]);
+        check_request("Content-Length: 010", Bytes(10), &[]);
+        check_request("Content-Length: \t5 ", Bytes(5), &[]);
+        check_request("Content-Length: 18446744073709551615", Bytes(u64::MAX), &[]);
+        for invalid in ["", "+5", "-5", "0x5", "5_0", "4 2", "5.", "18446744073709551616"] {
+            let field = format!("Content-Length: {invalid}");
+            check_request(&field, Unknown, &[InvalidLength]);
+            check_response(200, &field, UntilClose, &[InvalidLength]);
+        }
+    }
+
+    #[test]
+    fn of_several_lengths_the_first_is_taken() {
+        check_request("Content-Length: 5|Content-Length: 5", Bytes(5), &[RepeatedLength]);
+        check_request("Content-Length: 5, 5", Bytes(5), &[RepeatedLength]);
+        check_request("Content-Length: 5|Content-Length: 6", Bytes(5), &[ConflictingLength]);
+        check_request("Content-Length: |Content-Length: 6", Unknown, &[InvalidLength]);
+        check_request("Content-Length: 6|Content-Length: x", Bytes(6), &[InvalidLength]);
+    }
+
+    #[test]
+    fn chunked_wins_over_a_length() {
+        check_request("Transfer-Encoding: chunked", Chunked, &[]);
+        check_request("Transfer-Encoding: gzip, Chunked", Chunked, &[]);
+        check_request("Transfer-Encoding: gzip|Transfer-Encoding: chunked", Chunked, &[]);
+        check_request("Content-Length: 5|Transfer-Encoding: chunked", Chunked, &[TeAndCl]);
+        let start = "POST / HTTP/1.0";
+        check(start, "Transfer-Encoding: chunked", Asked::default(), Chunked, &[TeInHttp10]);
+    }
+
+    #[test]
+    fn codings_that_are_not_quite_chunked() {
+        let te = |value: &str| format!("Transfer-Encoding: {value}");
+        check_request(&te("chunked, chunked"), Chunked, &[RepeatedChunked]);
+        check_request(&te("chunked, identity"), Chunked, &[TeNotChunked, UnknownCoding]);
+        check_request(&te(",chunked"), Chunked, &[UnknownCoding]);
+        check_request(&te("gzip"), UntilClose, &[TeNotChunked]);
+        check_request(&te("chunked, gzip"), UntilClose, &[TeNotChunked]);
+        for odd in ["chunkedchunked", "\"chunked\"", "chunked;a=b", "xchunked", "\u{b}chunked"] {
+            check_request(&te(odd), UntilClose, &[TeNotChunked, UnknownCoding]);
+        }
+        check_request(&te("identity"), Empty, &[UnknownCoding]);
+        check_request(
+            "Content-Length: 5|Transfer-Encoding: identity",
+            Bytes(5),
+            &[TeAndCl, UnknownCoding],
+        );
+        check_request("Content-Length: 5|Transfer-Encoding:", Bytes(5), &[TeAndCl, UnknownCoding]);
+        check_response(200, &te("gzip"), UntilClose, &[TeNotChunked]);
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_they_say() {
+        check_response(200, "", UntilClose, &[]);
+        check_response(204, "Content-Length: 5", Empty, &[UnexpectedLength]);
+        check_response(100, "Transfer-Encoding: chunked", Empty, &[UnexpectedLength]);
+        check_response(204, "Content-Length: 0", Empty, &[]);
+        check_response(304, "Content-Length: 5", Empty, &[]);
+        check_response(101, "Content-Length: 5", Takeover, &[]);
+        let head = Asked { head: true, connect: false };
+        check("HTTP/1.1 200 OK", "Content-Length: 5", head, Empty, &[]);
+        let connect = Asked { head: false, connect: true };
+        check("HTTP/1.1 200 OK", "Content-Length: 5", connect, Takeover, &[]);
+        check("HTTP/1.1 407 No", "Content-Length: 5", connect, Bytes(5), &[]);
+    }
+}

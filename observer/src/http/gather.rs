@@ -7,7 +7,7 @@
 use super::detect::{self, MAX_START_LINE, Verdict};
 use super::item::Limits;
 use super::{Role, head};
-use crate::message::{Anomaly, Head};
+use crate::message::{Anomaly, Head, Version};
 
 /// What is kept of the end of a start line that exceeds its bound: room for the version.
 const START_LINE_TAIL: usize = 32;
@@ -121,7 +121,8 @@ impl Gather {
         let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
         let end = head::find_end(bytes, start_line).filter(|&end| end <= self.limit)?;
         let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
-        (!head.is_simple()).then_some((head, end))
+        // An HTTP/0.9 request is its first line alone, whatever follows.
+        (head.version() != Version::HTTP_09).then_some((head, end))
     }
 
     /// Takes part of the first line.
@@ -204,5 +205,102 @@ impl Gather {
             }
             None => Gathered::NotHttp,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 100 << 10;
+
+    /// The head of `raw`, which must be the same for every cut.
+    #[track_caller]
+    fn gathered(role: Role, raw: &str) -> Option<Head> {
+        let mut heads = [raw.len(), 1, 7, 4099].map(|size| {
+            let mut gather = Gather::new(role, Limits { head_bytes: LIMIT });
+            for piece in raw.as_bytes().chunks(size) {
+                let (_, gathered) = gather.read(piece);
+                let bound = LIMIT + MAX_LATE_BYTES + MAX_LATE_LINE;
+                assert!(gather.n_kept() <= bound + piece.len(), "kept {}", gather.n_kept());
+                match gathered {
+                    Gathered::More => {}
+                    Gathered::Head(head) => return Some(head),
+                    Gathered::NotHttp => return None,
+                }
+            }
+            panic!("no end in {} bytes", raw.len());
+        });
+        assert!(heads.iter().all(|head| *head == heads[0]), "depends on the cuts");
+        std::mem::take(&mut heads[0])
+    }
+
+    #[test]
+    fn a_huge_head_keeps_what_frames() {
+        let filler: String = (0..20_000).map(|i| format!("F{i}: 0123456789\r\n")).collect();
+        assert!(filler.len() > 2 * LIMIT);
+        let raw = format!("POST /up HTTP/1.1\r\nHost: a\r\n{filler}Content-Length: 7\r\n\r\n");
+        let head = gathered(Role::Request, &raw).unwrap();
+        assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
+        assert_eq!(head.target(), Some(b"/up".as_slice()));
+        assert_eq!(head.value("content-length"), Some(b"7".as_slice()));
+        assert!(head.raw.len() <= LIMIT + 100);
+    }
+
+    #[test]
+    fn a_huge_field_keeps_its_beginning_and_what_follows() {
+        let cookie = "c".repeat(3 * LIMIT);
+        let raw = format!("GET / HTTP/1.1\r\nCookie: {cookie}\r\nContent-Length: 7\r\n\r\n");
+        let head = gathered(Role::Request, &raw).unwrap();
+        assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
+        assert_eq!(head.value("content-length"), Some(b"7".as_slice()));
+    }
+
+    #[test]
+    fn a_huge_start_line_keeps_its_beginning_and_its_version() {
+        let target = format!("/{}", "a".repeat(3 * MAX_START_LINE));
+        let raw = format!("GET {target} HTTP/1.0\r\nHost: a\r\n\r\n");
+        let head = gathered(Role::Request, &raw).unwrap();
+        assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
+        assert_eq!(head.version(), Version::HTTP_10);
+        let kept = head.target().unwrap();
+        assert!(kept.len() <= MAX_START_LINE + START_LINE_TAIL && kept.starts_with(b"/aaa"));
+        assert_eq!(head.value("host"), Some(b"a".as_slice()));
+    }
+
+    #[test]
+    fn much_that_is_no_text_is_no_start_line() {
+        let raw = format!("GET {}\r\n\r\n", "\u{1}".repeat(2 * MAX_START_LINE));
+        assert_eq!(gathered(Role::Request, &raw), None);
+    }
+
+    #[test]
+    fn many_late_fields_that_frame_are_bounded() {
+        let filler = format!("A: {}\r\n", "a".repeat(LIMIT));
+        let late = "Connection: close\r\n".repeat(10_000);
+        let head = gathered(Role::Request, &format!("GET / HTTP/1.1\r\n{filler}{late}\r\n"));
+        assert!(head.unwrap().raw.len() <= LIMIT + MAX_LATE_BYTES + MAX_LATE_LINE);
+    }
+
+    #[test]
+    fn a_head_of_the_bound_is_not_too_large() {
+        let overhead = "GET / HTTP/1.1\r\nA: \r\n\r\n".len();
+        let raw = |n: usize| format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(n - overhead));
+        let head = gathered(Role::Request, &raw(LIMIT)).unwrap();
+        assert!(!head.anomalies.contains(Anomaly::HeadTooLarge));
+        let head = gathered(Role::Request, &raw(LIMIT + 3)).unwrap();
+        assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
+    }
+
+    #[test]
+    fn a_cut_head_has_no_half_fields() {
+        let mut gather = Gather::new(Role::Request, Limits::default());
+        gather.read(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1");
+        let head = gather.cut().unwrap();
+        assert_eq!(head.fields.len(), 1);
+        assert!(head.anomalies.contains(Anomaly::HeadIncomplete));
+        gather.begin();
+        gather.read(b"GET / HTT");
+        assert_eq!(gather.cut(), None);
     }
 }

@@ -392,3 +392,6 @@ fn is_named(line: &[u8], known: &[u8]) -> bool {
     name.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))
         && !name.iter().skip(known.len()).any(|&b| is_token_byte(b))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ mod framing;
 mod gather;
 mod head;
 mod item;
+mod loss;
 mod outlook;
 mod parser;
 mod resync;
@@ -24,3 +25,6 @@ pub enum Role {
     Request,
     Response,
 }
+
+#[cfg(test)]
+mod tests;

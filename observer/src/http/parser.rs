@@ -4,8 +4,7 @@
 //! [`Item`] at a time until the input is used up, so that the caller can decide between two items
 //! what the next bytes are.
 //!
-//! A gap inside a body of known length is arithmetic. Anywhere else the message is lost, and the
-//! half looks for the next start line that is beyond doubt.
+//! The sequence over bytes stands here; what gaps and the close do to it, in `loss`.
 
 use super::body::{Chunked, Step};
 use super::framing::{BodyKind, leaves_doubt};
@@ -15,9 +14,10 @@ use super::outlook::Outlook;
 use super::resync::Resync;
 use super::{Role, head};
 use crate::message::{Anomalies, Head, Mark};
+use crate::segment::{Offset, Timestamp};
 
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Before a start line, in sync.
     Idle,
     /// Inside a head.
@@ -44,16 +44,18 @@ enum State {
 /// Reads one half.
 #[derive(Debug)]
 pub struct Parser {
-    role: Role,
-    state: State,
+    pub(super) role: Role,
+    pub(super) state: State,
     /// The head that is being read.
-    gather: Gather,
+    pub(super) gather: Gather,
     /// The current message's first byte.
-    first: Mark,
+    pub(super) first: Mark,
     /// The end of what was read last.
-    last: Mark,
+    pub(super) last: Mark,
+    /// The end of the head or content handed out last: where a body that breaks has ended.
+    pub(super) sound: Offset,
     /// Where the half is out of sync: what was seen of the next start line.
-    resync: Resync,
+    pub(super) resync: Resync,
     /// What the messages before leave to be known of the next one.
     outlook: Outlook,
 }
@@ -62,11 +64,7 @@ impl Parser {
     /// A parser for the half that carries messages of `role`. `in_sync` when its first byte is the
     /// first of the stream.
     pub fn new(role: Role, in_sync: bool, limits: Limits) -> Self {
-        let zero = Mark {
-            offset: crate::segment::Offset(0),
-            time: crate::segment::Timestamp(0),
-            acked: None,
-        };
+        let zero = Mark { offset: Offset(0), time: Timestamp(0), acked: None };
         let state = if in_sync { State::Idle } else { State::Lost };
         Self {
             role,
@@ -74,6 +72,7 @@ impl Parser {
             gather: Gather::new(role, limits),
             first: zero,
             last: zero,
+            sound: Offset(0),
             resync: Resync::default(),
             outlook: Outlook::default(),
         }
@@ -162,7 +161,7 @@ impl Parser {
         }
     }
 
-    fn ending(
+    pub(super) fn ending(
         &self,
         complete: bool,
         anomalies: Anomalies,
@@ -229,7 +228,7 @@ impl Parser {
                     Step::Broken => {
                         let anomalies = reader.anomalies;
                         self.outlook.note_doubt(&input.mark);
-                        self.advance(input, 0);
+                        self.last = Mark { offset: self.sound, ..input.mark };
                         self.state = State::Lost;
                         return Some(self.ending(false, anomalies, None, 0));
                     }
@@ -264,22 +263,12 @@ impl Parser {
     }
 
     /// Hands out a head.
-    fn head(&mut self, mut head: Head) -> Item<'static> {
+    pub(super) fn head(&mut self, mut head: Head) -> Item<'static> {
         head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
         self.outlook.note_head(&head, self.role, &self.last);
         self.state = State::Undecided;
+        self.sound = self.last.offset;
         Item::Head { head, first: self.first, last: self.last }
-    }
-
-    /// Hands out a head of which the rest is missing, if its first line is there.
-    fn cut_head(&mut self, missing: u64) -> Item<'static> {
-        let Some(head) = self.gather.cut() else {
-            self.state = State::Lost;
-            return Item::Lost;
-        };
-        let item = self.head(head);
-        self.state = State::HeadCut { missing };
-        item
     }
 
     fn end_of_chunked(&mut self, lines: Vec<u8>, anomalies: Anomalies) -> Item<'static> {
@@ -308,83 +297,7 @@ impl Parser {
     ) -> Option<Item<'a>> {
         let end = skip.saturating_add(n);
         self.advance(input, end);
+        self.sound = self.last.offset;
         bytes.get(skip..end).map(Item::Body)
-    }
-
-    fn next_of_gap<'a>(&mut self, n: u64, input: &mut Input<'a>) -> Option<Item<'a>> {
-        if n == 0 {
-            return None;
-        }
-        let mut used = n;
-        let item = match &mut self.state {
-            State::Length(left) => {
-                used = n.min(*left);
-                *left = left.saturating_sub(used);
-                if *left == 0 {
-                    self.state = State::BodyDone;
-                }
-                Some(Item::BodyGap(used))
-            }
-            State::UntilClose => Some(Item::BodyGap(n)),
-            State::Opaque => Some(Item::OpaqueGap(n)),
-            State::Chunked(reader) => {
-                if reader.skip(n) {
-                    input.mark.offset = input.mark.offset.plus(n);
-                    input.what = Part::Gap(0);
-                    self.last = input.mark;
-                    return Some(Item::BodyGap(n));
-                }
-                let anomalies = reader.anomalies;
-                self.state = State::Lost;
-                self.last = input.mark;
-                return Some(self.ending(false, anomalies, None, n));
-            }
-            State::Head => {
-                self.last = input.mark;
-                return Some(self.cut_head(n));
-            }
-            State::Idle => {
-                self.state = State::Lost;
-                Some(Item::Lost)
-            }
-            State::Lost => {
-                self.resync.handle_gap();
-                None
-            }
-            State::Undecided
-            | State::BodyDone
-            | State::BodyUnknown
-            | State::HeadCut { .. }
-            | State::Ended => None,
-        };
-        input.mark.offset = input.mark.offset.plus(used);
-        input.what = Part::Gap(n.saturating_sub(used));
-        if used > 0 && !matches!(self.state, State::Lost) {
-            self.last = input.mark;
-        }
-        item
-    }
-
-    fn next_of_end<'a>(&mut self, clean: bool, input: &mut Input<'a>) -> Option<Item<'a>> {
-        self.last.time = self.last.time.max(self.first.time);
-        match std::mem::replace(&mut self.state, State::Ended) {
-            // A request has no such framing (RFC 9112 §6.3): its end was never said.
-            State::UntilClose => {
-                let complete = clean && self.role == Role::Response;
-                Some(self.ending(complete, Anomalies::default(), None, 0))
-            }
-            State::Length(_) => Some(self.ending(false, Anomalies::default(), None, 0)),
-            State::Chunked(reader) => Some(self.ending(false, reader.anomalies, None, 0)),
-            State::Head => {
-                let item = self.cut_head(0);
-                if matches!(self.state, State::HeadCut { .. }) {
-                    input.mark.offset = self.last.offset;
-                } else {
-                    self.state = State::Ended;
-                }
-                Some(item)
-            }
-            _ => None,
-        }
     }
 }
