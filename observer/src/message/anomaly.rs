@@ -85,6 +85,8 @@ anomalies! {
     HeadIncomplete => "head_incomplete",
     /// HTTP/1.1 without Host, or with several (RFC 9112 §3.2).
     HostCount => "host_count",
+    /// Host names another host than the request target (RFC 9112 §3.2.2); the target was taken.
+    HostConflict => "host_conflict",
     /// Bytes that are no HTTP request came before this response.
     MalformedRequest => "malformed_request",
     /// Bytes that are no HTTP response came after the response.

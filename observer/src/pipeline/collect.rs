@@ -49,7 +49,24 @@ pub(super) fn check_request(head: &Head) -> Anomalies {
     if head.version() == Version::HTTP_11 && head.values("host").count() != 1 {
         anomalies.insert(Anomaly::HostCount);
     }
+    if let (Some(authority), Some(host)) = (authority(head), head.value("host"))
+        && !authority.eq_ignore_ascii_case(host)
+    {
+        anomalies.insert(Anomaly::HostConflict);
+    }
     anomalies
+}
+
+/// The authority in a target of absolute form (RFC 9112 §3.2.2), without user information.
+fn authority(head: &Head) -> Option<&[u8]> {
+    let target = head.target()?;
+    let scheme = target.windows(3).position(|three| three == b"://")?;
+    if !target.get(..scheme)?.iter().all(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let rest = target.get(scheme.checked_add(3)?..)?;
+    let authority = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next()?;
+    authority.rsplit(|&b| b == b'@').next()
 }
 
 /// The HTTP/2 connection preface (RFC 9113 §3.4) up to where it looks like a request.
