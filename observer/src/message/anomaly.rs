@@ -89,18 +89,12 @@ anomalies! {
     HostConflict => "host_conflict",
     /// Bytes that are no HTTP request came before this response.
     MalformedRequest => "malformed_request",
-    /// Bytes that are no HTTP response came after the response.
-    TrailingData => "trailing_data",
     /// The response began before the request had ended.
     EarlyResponse => "early_response",
-    /// The request asks for an upgrade that came with a body or another contradiction.
-    InvalidUpgrade => "invalid_upgrade",
     /// A message behind one that said it was the last on its connection (RFC 9112 §9.6).
     AfterClose => "after_close",
     /// The message before ends here in one reading only: perhaps this is smuggled in its body.
     DoubtfulStart => "doubtful_start",
-    /// A segment of the message had a wrong checksum or contradictory lengths.
-    DamagedSegment => "damaged_segment",
     /// More requests waited for their responses than the bound.
     TooManyPending => "too_many_pending",
 }

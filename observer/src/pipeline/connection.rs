@@ -260,10 +260,13 @@ impl Connection {
             Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
             Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n),
             Item::End(ending) => {
-                let at_close = self.closing && !ending.complete;
+                let complete = ending.complete;
                 end_message(self.pairer.request_mut(), ending);
-                if !at_close {
+                if complete || !self.closing {
                     self.pairer.handle_request_end(&mut self.done);
+                }
+                if !complete {
+                    self.pairer.handle_requests_lost();
                 }
             }
             Item::NotHttp { .. } => {

@@ -9,17 +9,23 @@
 //!    answer to a question that it had not asked.
 //!
 //! While both halves are in sync the oldest request is taken if it passes. After messages were lost
-//! the one request that passes is taken (`resynced`); with none or several the response stays alone
-//! and so do the requests. A request whose response was due where a gap began was answered in the
-//! gap. Never a guess.
+//! a request is taken only where the acknowledgements say that it and the response are neighbours
+//! on the wire (`resynced`); otherwise the response stays alone and so do the requests. A request
+//! whose response was due where a gap began was answered in the gap. Never a guess.
 //!
 //! Knows messages, not bytes.
 
+mod rules;
+
 use std::collections::VecDeque;
 
+use self::rules::{
+    asked, incomplete, is_interim, is_lockstep, may_answer, orphan_request, unfinished,
+};
+
 use crate::http::Asked;
-use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Pairing, State, Takeover};
-use crate::segment::{Offset, Timestamp};
+use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Pairing, Takeover};
+use crate::segment::Timestamp;
 
 /// How the flow ended, seen from the exchanges that were open then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +174,7 @@ impl Pairer {
         let found = if in_sync {
             self.pending.front().is_some_and(passes).then_some(0)
         } else {
-            self.find_after_loss(passes)
+            self.find_after_loss(first, passes)
         };
         let i = found?;
         for _ in 0..i {
@@ -185,18 +191,20 @@ impl Pairer {
         Some(asked(&front.exchange))
     }
 
-    /// The one request that can be meant by a response behind a loss. A client that does not
-    /// pipeline asks again only after it has read an answer: of two requests, the one that was sent
-    /// when less of the responses had arrived was answered in the gap.
-    fn find_after_loss(&self, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
-        let acked = |p: &Pending| p.exchange.request.as_ref().and_then(|m| m.first.acked);
-        let candidates = || self.pending.iter().enumerate().filter(|(_, p)| passes(p));
-        let newest = candidates().filter_map(|(_, p)| acked(p)).max();
-        let mut left = candidates().filter(|(_, p)| self.pipelines || acked(p) >= newest);
-        match (left.next(), left.next()) {
-            (Some((i, _)), None) => Some(i),
-            _ => None,
-        }
+    /// The one request that can be meant by a response behind a loss, as [`is_lockstep`] tells. Of a
+    /// client that does not wait for answers it is taken only where every earlier request is known
+    /// to have been answered.
+    fn find_after_loss(&self, response: &Mark, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
+        let neighbour = |p: &Pending| {
+            passes(p) && p.exchange.request.as_ref().is_some_and(|r| is_lockstep(response, r))
+        };
+        let i = self.pending.iter().position(neighbour)?;
+        let mut others = self.pending.iter().skip(i.saturating_add(1));
+        let settled = || {
+            let unsure = self.pending.get(i).is_none_or(|p| p.unsure);
+            !unsure && self.pending.iter().take(i).all(|p| p.answer_lost)
+        };
+        (!others.any(neighbour) && (!self.pipelines || settled())).then_some(i)
     }
 
     /// The response to the request found last, or one without a request.
@@ -356,57 +364,4 @@ impl Pairer {
     pub fn oldest(&self) -> Option<Timestamp> {
         Some(self.pending.front()?.exchange.request.as_ref()?.first.time)
     }
-}
-
-/// RFC 9110 §15.2: a final response is still to come. 101 is final for HTTP.
-fn is_interim(message: &Message) -> bool {
-    let status = message.head.as_ref().and_then(crate::message::Head::status);
-    status.is_some_and(|s| (100..200).contains(&s) && s != 101)
-}
-
-/// What the framing of the response depends on.
-fn asked(exchange: &Exchange) -> Asked {
-    let Some(request) = exchange.request.as_ref() else { return Asked::default() };
-    Asked { head: request.is_method("HEAD"), connect: request.is_method("CONNECT") }
-}
-
-/// The two rules in the module's first lines.
-fn may_answer(response: &Mark, request: &Mark) -> bool {
-    let received = response.acked.is_none_or(|acked: Offset| acked > request.offset);
-    let not_before = request.acked.is_none_or(|acked| acked <= response.offset);
-    received && not_before
-}
-
-/// A request whose response was lost on the way to us. That is not a failure of the server's.
-fn orphan_request(mut exchange: Exchange) -> Exchange {
-    exchange.pairing = Pairing::OrphanRequest;
-    exchange.state = State::Incomplete;
-    exchange
-}
-
-fn incomplete(mut exchange: Exchange, failure: Failure) -> Exchange {
-    exchange.state = State::Incomplete;
-    exchange.failure = Some(failure);
-    exchange
-}
-
-/// An exchange that was under way when the flow ended.
-fn unfinished(exchange: Exchange, close: Close) -> Exchange {
-    let request_open = exchange.request.as_ref().is_some_and(|r| !r.complete);
-    let failure = match (close, &exchange.response) {
-        (Close::CaptureEnd, _) => None,
-        (Close::ResetByClient, _) => Some(Failure::ResetByClient),
-        (Close::ResetByServer, _) => Some(Failure::ResetByServer),
-        (Close::Timeout, _) => Some(Failure::Timeout),
-        (Close::Closed, Some(r)) if !r.complete => Some(Failure::TruncatedResponse),
-        (Close::Closed, _) if request_open => Some(Failure::TruncatedRequest),
-        (Close::Closed, _) => Some(Failure::NoResponse),
-    };
-    let mut exchange = exchange;
-    exchange.state = if failure.is_none() { State::Pending } else { State::Incomplete };
-    exchange.failure = failure;
-    if exchange.response.is_none() && close != Close::CaptureEnd {
-        exchange.pairing = Pairing::OrphanRequest;
-    }
-    exchange
 }

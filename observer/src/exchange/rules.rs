@@ -1,0 +1,69 @@
+//! The rules by which messages belong together, and what an exchange is told as that did not end.
+
+use super::Close;
+use crate::http::Asked;
+use crate::message::{Exchange, Failure, Mark, Message, Pairing, State};
+use crate::segment::Offset;
+
+/// Whether request and response are neighbours on the wire: when the request was sent, the client
+/// had received everything before the response and nothing of it; when the response was sent, the
+/// server had received everything up to the end of the request and nothing behind it. Between a
+/// client and a server that take turns no other pair can look like this, whatever was lost.
+pub(super) fn is_lockstep(response: &Mark, request: &Message) -> bool {
+    request.complete
+        && request.first.acked == Some(response.offset)
+        && response.acked == Some(request.last.offset)
+}
+
+/// RFC 9110 §15.2: a final response is still to come. 101 is final for HTTP.
+pub(super) fn is_interim(message: &Message) -> bool {
+    let status = message.head.as_ref().and_then(crate::message::Head::status);
+    status.is_some_and(|s| (100..200).contains(&s) && s != 101)
+}
+
+/// What the framing of the response depends on.
+pub(super) fn asked(exchange: &Exchange) -> Asked {
+    let Some(request) = exchange.request.as_ref() else { return Asked::default() };
+    Asked { head: request.is_method("HEAD"), connect: request.is_method("CONNECT") }
+}
+
+/// The two rules in the module's first lines.
+pub(super) fn may_answer(response: &Mark, request: &Mark) -> bool {
+    let received = response.acked.is_none_or(|acked: Offset| acked > request.offset);
+    let not_before = request.acked.is_none_or(|acked| acked <= response.offset);
+    received && not_before
+}
+
+/// A request whose response was lost on the way to us. That is not a failure of the server's.
+pub(super) fn orphan_request(mut exchange: Exchange) -> Exchange {
+    exchange.pairing = Pairing::OrphanRequest;
+    exchange.state = State::Incomplete;
+    exchange
+}
+
+pub(super) fn incomplete(mut exchange: Exchange, failure: Failure) -> Exchange {
+    exchange.state = State::Incomplete;
+    exchange.failure = Some(failure);
+    exchange
+}
+
+/// An exchange that was under way when the flow ended.
+pub(super) fn unfinished(exchange: Exchange, close: Close) -> Exchange {
+    let request_open = exchange.request.as_ref().is_some_and(|r| !r.complete);
+    let failure = match (close, &exchange.response) {
+        (Close::CaptureEnd, _) => None,
+        (Close::ResetByClient, _) => Some(Failure::ResetByClient),
+        (Close::ResetByServer, _) => Some(Failure::ResetByServer),
+        (Close::Timeout, _) => Some(Failure::Timeout),
+        (Close::Closed, Some(r)) if !r.complete => Some(Failure::TruncatedResponse),
+        (Close::Closed, _) if request_open => Some(Failure::TruncatedRequest),
+        (Close::Closed, _) => Some(Failure::NoResponse),
+    };
+    let mut exchange = exchange;
+    exchange.state = if failure.is_none() { State::Pending } else { State::Incomplete };
+    exchange.failure = failure;
+    if exchange.response.is_none() && close != Close::CaptureEnd {
+        exchange.pairing = Pairing::OrphanRequest;
+    }
+    exchange
+}
