@@ -168,7 +168,7 @@ impl Pairer {
         let found = if in_sync {
             self.pending.front().is_some_and(passes).then_some(0)
         } else {
-            self.find_after_loss(passes)
+            self.find_after_loss(first, passes)
         };
         let i = found?;
         for _ in 0..i {
@@ -187,16 +187,18 @@ impl Pairer {
 
     /// The one request that can be meant by a response behind a loss. A client that does not
     /// pipeline asks again only after it has read an answer: of two requests, the one that was sent
-    /// when less of the responses had arrived was answered in the gap.
-    fn find_after_loss(&self, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
+    /// when less of the responses had arrived was answered in the gap. And when the server had
+    /// received more than what we know to ask, the response may answer a request in a gap.
+    fn find_after_loss(&self, first: &Mark, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
         let acked = |p: &Pending| p.exchange.request.as_ref().and_then(|m| m.first.acked);
+        let end = |p: &Pending| p.exchange.request.as_ref().map(|m| m.last.offset);
         let candidates = || self.pending.iter().enumerate().filter(|(_, p)| passes(p));
         let newest = candidates().filter_map(|(_, p)| acked(p)).max();
         let mut left = candidates().filter(|(_, p)| self.pipelines || acked(p) >= newest);
-        match (left.next(), left.next()) {
-            (Some((i, _)), None) => Some(i),
-            _ => None,
-        }
+        let (Some((i, found)), None) = (left.next(), left.next()) else { return None };
+        // A pipelining client has sent more by now, and all of it must have been seen.
+        let known = if self.pipelines { end(self.pending.back()?) } else { end(found) };
+        first.acked.is_none_or(|acked| known.is_some_and(|end| acked <= end)).then_some(i)
     }
 
     /// The response to the request found last, or one without a request.
