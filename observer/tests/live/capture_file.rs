@@ -1,12 +1,14 @@
 //! `observer read` of what tcpdump recorded says the same as live capture of the same traffic.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
 use crate::exchanges::CASES;
 use crate::harness::can_run;
-use crate::harness::client::{Route, wrk};
+use crate::harness::client::{Route, curl, wrk};
 use crate::harness::event::{Event, Exchange};
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, BINARY, Observer, ROOMY, configuration};
@@ -40,12 +42,15 @@ fn a_capture_file_gives_the_same_exchanges() {
         }
         let route = Route { client: &far, host: "10.77.0.1", port: nginx.port };
         n_expected += wrk(&route, 4, 1, "").requests as usize;
+        curl(&route, &[], &[LAST]);
+        n_expected += 1;
 
         let mut live = observer.take(n_expected);
         // What wrk left under way is known when the capture ends.
         let end = observer.end(libc::SIGTERM);
         live.extend(end.events);
-        until("tcpdump to have it all", LONG, || (read(&file).len() >= live.len()).then_some(()));
+        // In the last request, and in the body of its response.
+        until("tcpdump to have it all", LONG, || (n_last(&file) == 2).then_some(()));
         tcpdump.signal(libc::SIGINT);
         assert!(tcpdump.wait().success());
         let said = tcpdump.stderr.get().join("\n");
@@ -80,9 +85,21 @@ fn tcpdump(namespace: &Namespace, file: &Path) -> Process {
     tcpdump
 }
 
+/// How often the file names the last target, in what it got last.
+fn n_last(file: &Path) -> usize {
+    let mut file = File::open(file).unwrap();
+    let n_bytes = file.metadata().unwrap().len();
+    file.seek(SeekFrom::Start(n_bytes.saturating_sub(64 << 10))).unwrap();
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).unwrap();
+    memchr::memmem::find_iter(&bytes, LAST).count()
+}
+
 fn read(file: &Path) -> Vec<Event> {
     let mut command = Command::new(BINARY);
     let output = command.args(["read", "-f", "ndjson"]).arg(file).output().unwrap();
     let lines = String::from_utf8(output.stdout).unwrap();
     lines.lines().map(Event::parse).collect()
 }
+
+const LAST: &str = "/path/the-very-last";

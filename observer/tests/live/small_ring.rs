@@ -103,7 +103,7 @@ impl Tally {
 fn is_end_of_load(event: &Event) -> bool {
     event.0.pointer("/http/response").is_none_or(|_| event.text("/obs/state") != "complete")
         && event.text("/obs/pairing") != "resynced"
-        && event.text("/error/type") != ""
+        && !event.text("/error/type").is_empty()
 }
 
 fn keep(few: &mut Vec<String>, event: &Event) {

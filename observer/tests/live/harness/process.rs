@@ -111,6 +111,10 @@ impl Lines {
         self.lines.lock().unwrap().clone()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.lines.lock().unwrap().len()
+    }
+
     /// The lines after the first `n`.
     pub(crate) fn after(&self, n: usize) -> Vec<String> {
         self.lines.lock().unwrap().get(n..).unwrap_or_default().to_vec()

@@ -39,4 +39,4 @@ fn now() -> Instant {
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(10);
