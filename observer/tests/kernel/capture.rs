@@ -10,7 +10,7 @@ use observer::capture::live::{
 };
 use observer::segment::{Endpoint, FlowKey, Hook, TcpFlags};
 
-use crate::needs::{command, namespace};
+use crate::needs::{command, missing, namespace};
 
 /// The bytes of each half by its sender, put together by sequence number. Gaps are an error.
 #[derive(Default)]
@@ -121,6 +121,31 @@ fn a_conversation_arrives_whole_on_every_backend() {
             assert_eq!(ledger.records as usize, halves.hooks.len());
             assert_eq!(ledger.bytes as usize, halves.n_bytes);
         }
+    }
+}
+
+#[test]
+fn segments_larger_than_a_record_become_several() {
+    if !namespace() {
+        return;
+    }
+    // BIG TCP: super-segments above 64 KiB, for IPv6 since 5.19.
+    if !command("ip", "link set lo gso_max_size 400000 gro_max_size 400000") {
+        missing("ip(8) cannot set gso_max_size");
+        return;
+    }
+    let body: Vec<u8> = (0..8_000_000u32).map(|i| (i % 251) as u8).collect();
+    let response = [b"HTTP/1.1 200 OK\r\n\r\n", &body[..]].concat();
+    for options in every_backend() {
+        let options = Options { ring_bytes: 64 << 20, ..options };
+        let mut capture = Capture::start(&options).unwrap();
+        let (_, server) = converse("::1", REQUEST, &response);
+        let mut halves = Halves::default();
+        halves.drain(&mut capture);
+        assert!(halves.of_port(server) == response, "the response on {options:?}");
+        let ledger = balanced(&capture);
+        assert_eq!(ledger.lost.total(), 0);
+        assert!(ledger.records > ledger.emitted, "{ledger:?}");
     }
 }
 

@@ -9,6 +9,7 @@ mod branches;
 mod capture;
 mod clsact;
 mod detection;
+mod devices;
 mod frames;
 mod helpers;
 mod needs;
