@@ -157,6 +157,12 @@ impl Half {
     pub(super) fn place(&mut self, seq: SeqNumber, len: u64) -> Place {
         self.anchor_midstream(seq);
         let Some(anchor) = self.anchor.as_mut() else { return Place::Elsewhere };
+        // RFC 9293 §3.10.7.4: of a segment that begins before the stream, the part inside counts.
+        let before = anchor.before_start(seq);
+        let (seq, len) = match u32::try_from(before) {
+            Ok(n) if u64::from(n) < len => (seq.plus(n), len.saturating_sub(before)),
+            _ => (seq, len),
+        };
         let Some(offset) = anchor.offset_of(seq) else { return Place::Elsewhere };
         if offset.since(anchor.offset) > MAX_AHEAD {
             return Place::Elsewhere;
@@ -169,7 +175,8 @@ impl Half {
         if offset.plus(len) <= next {
             return Place::Old;
         }
-        let skip = usize::try_from(next.since(offset)).unwrap_or(usize::MAX);
+        let skip = next.since(offset).saturating_add(before);
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         Place::New { offset: offset.max(next), skip }
     }
 
@@ -225,6 +232,12 @@ impl Half {
             Some(acked) if self.seen && !self.ended => acked.since(self.next()) <= 1,
             _ => true,
         }
+    }
+
+    /// The first thing that waits: its position, and what its sender had acknowledged.
+    pub(super) fn waiting_for(&self) -> Option<(Offset, Option<Offset>)> {
+        let piece = self.pending.first().map(|p| (p.offset, p.acked));
+        piece.or(self.fin.filter(|_| !self.ended).map(|f| (f.offset, f.acked)))
     }
 
     /// The moment at which the oldest thing began to wait; `None` when nothing waits.

@@ -38,6 +38,12 @@ impl Anchor {
         self.offset.0.checked_add_signed(distance).map(Offset)
     }
 
+    /// How many bytes before the stream's start `seq` lies; 0 when behind it.
+    pub(super) fn before_start(&self, seq: SeqNumber) -> u64 {
+        let back = u64::from(self.seq.distance_from(seq).max(0).unsigned_abs());
+        back.saturating_sub(self.offset.0)
+    }
+
     /// Moves the anchor to `offset`, which is less than 2³¹ away or is reached in several steps.
     pub(super) fn advance_to(&mut self, offset: Offset) {
         // Truncation is the arithmetic: sequence numbers are offsets modulo 2³².
@@ -63,6 +69,14 @@ mod tests {
         check(u32::MAX, 0, Some(1001));
         check(0, u32::MAX, Some(999));
         check(5000, 3999, None);
+    }
+
+    #[test]
+    fn bytes_before_the_start_are_counted() {
+        let anchor = Anchor { seq: SeqNumber(5), offset: Offset(10) };
+        let before = |seq| anchor.before_start(SeqNumber(seq));
+        assert_eq!((before(u32::MAX), before(0), before(6)), (0, 0, 0));
+        assert_eq!((before(u32::MAX - 4), before(u32::MAX - 6)), (0, 2));
     }
 
     #[test]

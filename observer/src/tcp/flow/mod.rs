@@ -284,13 +284,20 @@ impl<A: Application> Flow<A> {
             .pending
             .first()
             .is_some_and(|p| p.offset <= half.next() && self.half(side.opposite()).covers(p.acked));
-        if !ready {
-            return false;
+        if ready {
+            self.deliver_next(side, out);
         }
-        let Some(piece) = self.half_mut(side).pending.pop_first() else { return false };
-        let Piece { offset, time, acked, bytes, uncaptured } = piece;
-        self.deliver(side, offset, time, acked, &bytes, uncaptured, out);
-        true
+        ready
+    }
+
+    /// Delivers the piece that lies at the half's position, or its end.
+    fn deliver_next(&mut self, side: Side, out: &mut A::Output) {
+        if let Some(piece) = self.half_mut(side).pending.pop_first() {
+            let Piece { offset, time, acked, bytes, uncaptured } = piece;
+            self.deliver(side, offset, time, acked, &bytes, uncaptured, out);
+        } else if let Some(fin) = self.half(side).fin {
+            self.end_half(side, fin.time, Cause::Fin, out);
+        }
     }
 
     fn deliver_fin(&mut self, side: Side, out: &mut A::Output) -> bool {

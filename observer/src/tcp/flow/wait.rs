@@ -5,6 +5,15 @@ use super::super::{Application, Delivery, Limits, What};
 use super::{Flow, Side};
 use crate::segment::{Offset, Timestamp};
 
+/// Why something that was captured cannot be delivered.
+enum Blocked {
+    /// Bytes of this half up to here are missing.
+    Missing { side: Side, upto: Offset },
+    /// Each half's next segment acknowledges more of the other than was seen: one of them was sent
+    /// again later, with a later acknowledgement. This half's goes first.
+    Mutual { side: Side },
+}
+
 impl<A: Application> Flow<A> {
     /// Past its share of memory a half stops waiting for what is missing.
     pub(super) fn enforce_bounds(&mut self, limits: &Limits, now: Timestamp, out: &mut A::Output) {
@@ -21,43 +30,51 @@ impl<A: Application> Flow<A> {
         Some(since.after(if evidence { limits.reorder_ns } else { limits.gap_ns }))
     }
 
-    /// Gives up the missing bytes that block delivery. Returns false when nothing was blocked.
+    /// Gives up what blocks delivery. Returns false when nothing was blocked.
     pub(super) fn unblock(&mut self, now: Timestamp, out: &mut A::Output) -> bool {
-        let Some((side, upto)) = self.blocking_hole() else { return false };
-        let offset = self.half(side).next();
-        self.half_mut(side).advance_to(upto);
-        let what = What::Gap(upto.since(offset));
-        self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
+        match self.blocked() {
+            None => return false,
+            Some(Blocked::Missing { side, upto }) => {
+                let offset = self.half(side).next();
+                self.half_mut(side).advance_to(upto);
+                let what = What::Gap(upto.since(offset));
+                self.tell(Delivery { side, offset, time: now, acked: None, what }, out);
+            }
+            Some(Blocked::Mutual { side }) => self.deliver_next(side, out),
+        }
         self.drain(out);
         true
     }
 
-    /// The hole to give up first, and where it ends.
-    fn blocking_hole(&self) -> Option<(Side, Offset)> {
+    /// What to give up first.
+    fn blocked(&self) -> Option<Blocked> {
         let sides = [Side::Low, Side::High];
         // First the holes that the peer's acknowledgement proves.
         for side in sides {
             let half = self.half(side);
             let Some(end) = self.hole_end(side) else { continue };
             if half.hole_is_acknowledged() {
-                return Some((side, end.min(half.max_acked)));
+                return Some(Blocked::Missing { side, upto: end.min(half.max_acked) });
             }
         }
         // Then bytes that a waiting segment of the other half acknowledges and nobody has seen.
         for side in sides {
             let (half, opposite) = (self.half(side), self.half(side.opposite()));
-            let piece = half.pending.first().map(|p| (p.offset, p.acked));
-            let waiting = piece.or(half.fin.filter(|_| !half.ended).map(|f| (f.offset, f.acked)));
-            if let Some((offset, acked)) = waiting
-                && offset <= half.next()
-                && !opposite.covers(acked)
-            {
-                let end = self.hole_end(side.opposite()).unwrap_or(Offset(u64::MAX));
-                return acked.map(|acked| (side.opposite(), acked.min(end)));
+            let Some((offset, Some(acked))) = half.waiting_for() else { continue };
+            if offset > half.next() || opposite.covers(Some(acked)) {
+                continue;
             }
+            let waiting = opposite.waiting_for();
+            if waiting.is_some_and(|(offset, _)| offset <= opposite.next()) {
+                return Some(Blocked::Mutual { side: side.opposite() });
+            }
+            let end = self.hole_end(side.opposite()).unwrap_or(Offset(u64::MAX));
+            return Some(Blocked::Missing { side: side.opposite(), upto: acked.min(end) });
         }
         // Last the holes that only time speaks for.
-        sides.into_iter().find_map(|side| Some((side, self.hole_end(side)?)))
+        sides
+            .into_iter()
+            .find_map(|side| Some(Blocked::Missing { side, upto: self.hole_end(side)? }))
     }
 
     /// Where the missing bytes at `next` end: at a stored piece, or at the FIN.
