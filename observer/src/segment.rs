@@ -190,8 +190,20 @@ pub struct Origin {
     /// The capture saw the flow's SYN and everything since, although not as a segment: whether the
     /// sender of this segment is who sent it.
     pub from_start: Option<bool>,
+    /// The capture leaves out the payload of this half up to here, beyond what this segment carries.
+    pub skip_until: Option<SeqNumber>,
     /// The TCP or IP checksum was wrong, or a length contradicted another.
     pub damaged: bool,
+}
+
+/// What the engine asks of a live capture. A capture that does not follow it, or follows it late,
+/// costs more and gives the same events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// The payload that `flow.high` (or `low`) sends is not wanted up to `until`.
+    Skip { flow: FlowKey, from_high: bool, until: SeqNumber },
+    /// Nothing more of the flow is wanted.
+    Forget(FlowKey),
 }
 
 /// One TCP segment, or one GSO/GRO super-segment. `payload` is what was captured of

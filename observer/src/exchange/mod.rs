@@ -240,6 +240,19 @@ impl Pairer {
         }
     }
 
+    /// The request that is being read.
+    pub fn request(&self) -> Option<&Message> {
+        self.pending.back().filter(|_| self.asking)?.exchange.request.as_ref()
+    }
+
+    /// The response that is being read.
+    pub fn response(&self) -> Option<&Message> {
+        match self.answering {
+            true => self.pending.front()?.exchange.response.as_ref(),
+            false => self.orphan.as_ref()?.response.as_ref(),
+        }
+    }
+
     /// The response that is being read, to add to it.
     pub fn response_mut(&mut self) -> Option<&mut Message> {
         if self.answering {

@@ -78,6 +78,14 @@ impl Chunked {
         Self { state: Chunk::Size(Vec::new()), anomalies: Anomalies::default() }
     }
 
+    /// Bytes to come of the current chunk's data.
+    pub(super) fn chunk_left(&self) -> u64 {
+        match self.state {
+            Chunk::Data(left) => left,
+            Chunk::Size(_) | Chunk::DataEnd(_) | Chunk::Trailers(_) => 0,
+        }
+    }
+
     /// Trailer lines, once the body is done.
     pub(super) fn take_trailers(&mut self) -> Vec<u8> {
         match &mut self.state {

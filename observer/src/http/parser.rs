@@ -103,6 +103,16 @@ impl Parser {
         };
     }
 
+    /// Bytes that are content for sure: of the body, of the current chunk, up to the close.
+    pub fn body_left(&self) -> u64 {
+        match &self.state {
+            State::Length(left) => *left,
+            State::Chunked(reader) => reader.chunk_left(),
+            State::UntilClose => u64::MAX,
+            _ => 0,
+        }
+    }
+
     /// The body that was announced does not come, and no byte of it has: the message ends with its
     /// head.
     pub fn abandon_body(&mut self) {

@@ -12,17 +12,20 @@ pub(super) fn new_message(head: Head, first: Mark, last: Mark, anomalies: Anomal
 
 pub(super) fn add_body(message: Option<&mut Message>, bytes: &[u8], wanted: usize) {
     let Some(message) = message else { return };
+    let is_contiguous = message.body_bytes == message.body_prefix.len() as u64;
     message.body_bytes = message.body_bytes.saturating_add(bytes.len() as u64);
     let room = wanted.saturating_sub(message.body_prefix.len());
-    if room > 0 && message.gap_bytes == 0 {
+    if room > 0 && is_contiguous {
         message.body_prefix.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 }
 
-pub(super) fn add_gap(message: Option<&mut Message>, n: u64) {
+pub(super) fn add_gap(message: Option<&mut Message>, n: u64, on_purpose: bool) {
     let Some(message) = message else { return };
     message.body_bytes = message.body_bytes.saturating_add(n);
-    message.gap_bytes = message.gap_bytes.saturating_add(n);
+    if !on_purpose {
+        message.gap_bytes = message.gap_bytes.saturating_add(n);
+    }
 }
 
 pub(super) fn end_message(message: Option<&mut Message>, ending: Ending) {

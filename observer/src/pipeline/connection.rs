@@ -13,7 +13,7 @@ use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
 use crate::message::{Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
 use crate::segment::{TcpFlags, Timestamp};
-use crate::tcp::{Application, Cause, Delivery, Facts, Side, What};
+use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
 /// Bytes that a client sends behind a request for a takeover before it is answered, at most; beyond
 /// that they are read as HTTP.
@@ -34,6 +34,8 @@ pub(super) struct Connection {
     withheld: Option<(Mark, Vec<u8>)>,
     /// The half that is being read has come to its end.
     closing: bool,
+    /// What is missing right now was left out on purpose.
+    skipping: bool,
     /// Bytes of each side came that looked like no message, before it was known who is who.
     undecided: [bool; 2],
     /// Bytes of both halves behind a takeover.
@@ -54,18 +56,19 @@ impl Application for Connection {
             taken_over: false,
             withheld: None,
             closing: false,
+            skipping: false,
             undecided: [false; 2],
             tunnel_bytes: [0; 2],
             done: Vec::new(),
         }
     }
 
-    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) {
-        if let Some(role) = self.role_of(facts, &delivery) {
-            self.open_parser(role, facts, &delivery);
-            self.feed(role, &delivery, out);
-            self.tell(facts, out);
-        }
+    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) -> Wish {
+        let Some(role) = self.role_of(facts, &delivery) else { return Wish::All };
+        self.open_parser(role, facts, &delivery);
+        self.feed(role, &delivery, out);
+        self.tell(facts, out);
+        self.wish(role, out.body_prefix())
     }
 
     fn close(mut self, facts: &Facts, _now: Timestamp, cause: Cause, out: &mut Output) {
@@ -84,6 +87,17 @@ impl Application for Connection {
 }
 
 impl Connection {
+    /// What the rest of a body is needed for: nothing, once the prefix that was asked for is there.
+    fn wish(&self, role: Role, wanted: usize) -> Wish {
+        let (parser, message) = match role {
+            Role::Request => (&self.requests, self.pairer.request()),
+            Role::Response => (&self.responses, self.pairer.response()),
+        };
+        let left = parser.as_ref().map_or(0, Parser::body_left);
+        let has_prefix = message.is_some_and(|m| m.body_bytes >= wanted as u64);
+        if left > 0 && has_prefix { Wish::Without(left) } else { Wish::All }
+    }
+
     /// What the sender's half carries. Where no handshake was seen, the first bytes that look like
     /// a message decide; until then nothing can be told.
     fn role_of(&mut self, facts: &Facts, delivery: &Delivery<'_>) -> Option<Role> {
@@ -106,7 +120,7 @@ impl Connection {
                 self.client = Some(client);
                 client
             }
-            (None, What::Gap(_) | What::End(_)) => return None,
+            (None, What::Gap(_) | What::Skipped(_) | What::End(_)) => return None,
         };
         Some(if delivery.side == client { Role::Request } else { Role::Response })
     }
@@ -125,7 +139,7 @@ impl Connection {
             What::Bytes(bytes) => {
                 !facts.half(delivery.side).midstream || http::first_bytes(bytes, true) == Some(role)
             }
-            What::Gap(_) | What::End(_) => !facts.half(delivery.side).midstream,
+            What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
         };
         *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
     }
@@ -141,9 +155,10 @@ impl Connection {
         }
         let what = match delivery.what {
             What::Bytes(bytes) => Part::Bytes(bytes),
-            What::Gap(n) => Part::Gap(n),
+            What::Gap(n) | What::Skipped(n) => Part::Gap(n),
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
+        self.skipping = matches!(delivery.what, What::Skipped(_));
         self.closing = matches!(delivery.what, What::End(_));
         self.read(role, Input { mark, what }, out);
         // A server that has closed answers nothing more; a client that has closed may still read.
@@ -170,7 +185,7 @@ impl Connection {
         self.read(Role::Request, Input { mark: first, what: Part::Bytes(&bytes) }, out);
         let rest = match what {
             What::Bytes(_) => return,
-            What::Gap(n) => Part::Gap(n),
+            What::Gap(n) | What::Skipped(n) => Part::Gap(n),
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
         self.read(Role::Request, Input { mark, what: rest }, out);
@@ -258,7 +273,7 @@ impl Connection {
                 }
             }
             Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
-            Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n),
+            Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n, self.skipping),
             Item::End(ending) => {
                 let complete = ending.complete;
                 end_message(self.pairer.request_mut(), ending);
@@ -286,7 +301,7 @@ impl Connection {
                 self.handle_response_head(head, first, last, parser, out);
             }
             Item::Body(bytes) => add_body(self.pairer.response_mut(), bytes, out.body_prefix()),
-            Item::BodyGap(n) => add_gap(self.pairer.response_mut(), n),
+            Item::BodyGap(n) => add_gap(self.pairer.response_mut(), n, self.skipping),
             Item::End(ending) => {
                 let complete = ending.complete;
                 end_message(self.pairer.response_mut(), ending);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use self::connection::Connection;
 use crate::event::{Capture, Event, FlowFacts, HttpExchange, Integrity, Redactor};
 use crate::message::{Exchange, Pairing};
-use crate::segment::{Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
+use crate::segment::{Directive, Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
 use crate::tcp::{Facts, FlowTable, Limits, Side, TableStats};
 
 /// Requests that may wait for their responses on one flow (Zeek bounds them at 100, Suricata at
@@ -85,6 +85,11 @@ impl Pipeline {
     /// The next event, in the order in which exchanges ended.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.output.events.pop_front()
+    }
+
+    /// What to ask of a live capture; see [`Config::limits`]`.skip`.
+    pub fn poll_directive(&mut self) -> Option<Directive> {
+        self.flows.poll_directive()
     }
 
     /// When `handle_timeout` next has something to do; `None` while nothing waits.

@@ -11,6 +11,12 @@ use crate::segment::{Offset, SeqNumber, TcpFlags, Timestamp};
 /// largest window that RFC 7323 §2.3 allows.
 const MAX_AHEAD: u64 = 1 << 30;
 
+/// Skipping fewer bytes costs more than copying them: asking takes a system call.
+const MIN_SKIP: u64 = 32 << 10;
+
+/// The most that is skipped at once: well below the 2³¹ that sequence numbers can tell apart.
+const MAX_SKIP: u64 = 1 << 30;
+
 /// How many bytes of a stream may be captured before its SYN.
 const LATE_SYN_BYTES: u64 = 1 << 20;
 
@@ -71,6 +77,9 @@ pub(super) struct Half {
     /// The end was delivered.
     pub(super) ended: bool,
     recent: [Recent; N_RECENT],
+    /// Payload below this is left out by the capture; and whether that is still to be asked for.
+    skip: Option<Offset>,
+    skip_order: bool,
     facts: HalfFacts,
 }
 
@@ -193,6 +202,45 @@ impl Half {
         if let Some(anchor) = self.anchor.as_mut() {
             anchor.advance_to(offset);
         }
+    }
+
+    /// Leaves out the next `n` bytes, where it is worth asking. Returns whether to ask.
+    pub(super) fn skip_next(&mut self, n: u64) -> bool {
+        let next = self.next();
+        if n < MIN_SKIP || self.skip.is_some_and(|skip| skip > next) {
+            return false;
+        }
+        self.skip = Some(next.plus(n.min(MAX_SKIP)));
+        self.skip_order = true;
+        true
+    }
+
+    /// The capture leaves out what lies below `until`, by its own decision.
+    pub(super) fn note_skip(&mut self, until: SeqNumber) {
+        let until = self.offset_of(until).filter(|&until| until > self.next());
+        self.skip = self.skip.max(until);
+    }
+
+    /// The sequence number to skip to, once for each skip that was decided here.
+    pub(super) fn take_skip_order(&mut self) -> Option<SeqNumber> {
+        if !std::mem::take(&mut self.skip_order) {
+            return None;
+        }
+        let mut anchor = self.anchor?;
+        anchor.advance_to(self.skip?);
+        Some(anchor.seq)
+    }
+
+    /// Whether everything below `upto` may be missing on purpose.
+    pub(super) fn skips_to(&self, upto: Offset) -> bool {
+        self.skip.is_some_and(|skip| upto <= skip)
+    }
+
+    /// How far the half moves on over bytes that were left out, where it does.
+    pub(super) fn skipped_upto(&self, upto: Offset) -> Option<Offset> {
+        let stored = self.pending.first().map_or(Offset(u64::MAX), |p| p.offset);
+        let upto = upto.min(self.skip?).min(stored);
+        (upto > self.next() && !self.ended).then_some(upto)
     }
 
     /// Keeps a fingerprint of delivered bytes to compare a retransmission with.

@@ -10,14 +10,14 @@ mod half;
 mod seq;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
 use self::closed::Closed;
 use self::flow::{Flow, Outcome};
-use crate::segment::{FlowKey, Offset, Segment, TcpFlags, Timestamp};
+use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
 
 pub use self::flow::{Facts, Side};
 pub use self::half::HalfFacts;
@@ -45,6 +45,8 @@ pub enum What<'a> {
     Bytes(&'a [u8]),
     /// This many bytes were on the wire and were not captured.
     Gap(u64),
+    /// The same, and on purpose: the application did not want them.
+    Skipped(u64),
     End(Cause),
 }
 
@@ -61,13 +63,23 @@ pub struct Delivery<'a> {
     pub what: What<'a>,
 }
 
+/// What an application wants of the half that it was just given a part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    All,
+    /// Not the next so many bytes: only when they have passed.
+    Without(u64),
+    /// Nothing of either half, ever.
+    Nothing,
+}
+
 /// What reads the streams of one flow.
 pub trait Application {
     /// Where results go.
     type Output;
 
     fn open(facts: &Facts) -> Self;
-    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Self::Output);
+    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Self::Output) -> Wish;
     /// The last call; both halves have ended.
     fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Self::Output);
 }
@@ -93,6 +105,9 @@ pub struct Limits {
     pub linger_ns: u64,
     /// How long the end of a flow is remembered, so that late copies are told from a new flow.
     pub time_wait_ns: u64,
+    /// Ask the capture to leave out what the application does not want. Off for files: they hold
+    /// what they hold.
+    pub skip: bool,
     /// How far from the expected position a reset is believed, bytes.
     pub reset_window: u64,
 }
@@ -110,6 +125,7 @@ impl Default for Limits {
             idle_ns: 3600 * SECOND,
             linger_ns: SECOND / 5,
             time_wait_ns: 60 * SECOND,
+            skip: false,
             reset_window: 4 << 20,
         }
     }
@@ -151,6 +167,7 @@ pub struct FlowTable<A> {
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     hasher: foldhash::fast::RandomState,
     closed: Closed,
+    directives: VecDeque<Directive>,
     buffered: usize,
     stats: TableStats,
 }
@@ -165,6 +182,7 @@ impl<A: Application> FlowTable<A> {
             timers: BinaryHeap::new(),
             hasher: foldhash::fast::RandomState::default(),
             closed: Closed::default(),
+            directives: VecDeque::new(),
             buffered: 0,
             stats: TableStats::default(),
         }
@@ -215,6 +233,11 @@ impl<A: Application> FlowTable<A> {
         self.timers.peek().map(|&Reverse((due, _))| due)
     }
 
+    /// What to ask of the capture next.
+    pub fn poll_directive(&mut self) -> Option<Directive> {
+        self.directives.pop_front()
+    }
+
     /// Ends every flow, in the order in which they were opened.
     pub fn finish(&mut self, now: Timestamp, out: &mut A::Output) {
         let mut open: Vec<(Timestamp, u32)> = (0u32..)
@@ -257,6 +280,9 @@ impl<A: Application> FlowTable<A> {
             entry.scheduled = deadline;
             self.timers.push(Reverse((deadline, slot)));
         }
+        if entry.flow.has_directives() {
+            entry.flow.take_directives(&mut self.directives);
+        }
         self.buffered = self.buffered.saturating_sub(before).saturating_add(after);
         Some(result)
     }
@@ -265,7 +291,7 @@ impl<A: Application> FlowTable<A> {
         if self.index.len() >= self.limits.flows {
             self.evict(segment.time, out);
         }
-        let flow = Flow::new(segment);
+        let flow = Flow::new(segment, self.limits.skip);
         let scheduled = flow.deadline(&self.limits);
         let entry = Slot { hash, scheduled, flow };
         let slot = match self.free.pop() {

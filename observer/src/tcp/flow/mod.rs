@@ -9,11 +9,12 @@
 //! Knows nothing of what the bytes mean.
 
 mod facts;
+mod skip;
 mod wait;
 
 use super::assembler::Piece;
 use super::half::{Fin, Half, HalfFacts, Place};
-use super::{Application, Cause, Delivery, Limits, What};
+use super::{Application, Cause, Delivery, Limits, What, Wish};
 use crate::segment::{FlowKey, Offset, Segment, SeqNumber, TcpFlags, Timestamp};
 
 pub use self::facts::{Facts, Side};
@@ -44,10 +45,15 @@ pub(super) struct Flow<A> {
     halves: [Half; 2],
     phase: Phase,
     app: Option<A>,
+    /// The capture can be asked to leave bytes out.
+    may_skip: bool,
+    /// Something is to be asked of the capture.
+    asks: bool,
+    unwanted: bool,
 }
 
 impl<A: Application> Flow<A> {
-    pub(super) fn new(segment: &Segment<'_>) -> Self {
+    pub(super) fn new(segment: &Segment<'_>, may_skip: bool) -> Self {
         let facts = Facts {
             key: FlowKey::new(segment.source, segment.destination),
             opened: segment.time,
@@ -60,7 +66,16 @@ impl<A: Application> Flow<A> {
         };
         let app = Some(A::open(&facts));
         let halves = [Half::default(), Half::default()];
-        Self { facts, last_seen: segment.time, halves, phase: Phase::Open, app }
+        Self {
+            facts,
+            last_seen: segment.time,
+            halves,
+            phase: Phase::Open,
+            app,
+            may_skip,
+            asks: false,
+            unwanted: false,
+        }
     }
 
     pub(super) fn n_buffered(&self) -> usize {
@@ -104,6 +119,9 @@ impl<A: Application> Flow<A> {
             self.handle_known_start(side, by_sender, segment);
         }
         let acked = self.handle_ack(side, segment);
+        if self.may_skip {
+            self.pass_skipped(side, segment, acked, out);
+        }
         if segment.flags.contains(TcpFlags::RST) {
             self.handle_reset(side, segment, limits);
         }
@@ -246,18 +264,29 @@ impl<A: Application> Flow<A> {
             self.tell(Delivery { side, offset, time, acked, what: What::Bytes(bytes) }, out);
         }
         if uncaptured > 0 {
-            self.half_mut(side).advance_to(end.plus(uncaptured));
-            self.tell(
-                Delivery { side, offset: end, time, acked, what: What::Gap(uncaptured) },
-                out,
-            );
+            let half = self.half_mut(side);
+            let upto = end.plus(uncaptured);
+            half.advance_to(upto);
+            let what = match half.skips_to(upto) {
+                true => What::Skipped(uncaptured),
+                false => What::Gap(uncaptured),
+            };
+            self.tell(Delivery { side, offset: end, time, acked, what }, out);
         }
     }
 
     fn tell(&mut self, delivery: Delivery<'_>, out: &mut A::Output) {
         self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
-        if let Some(app) = self.app.as_mut() {
-            app.deliver(&self.facts, delivery, out);
+        let side = delivery.side;
+        let Some(app) = self.app.as_mut() else { return };
+        match app.deliver(&self.facts, delivery, out) {
+            _ if !self.may_skip => {}
+            Wish::All => {}
+            Wish::Without(n) => self.asks |= self.half_mut(side).skip_next(n),
+            Wish::Nothing => {
+                self.asks |= !self.unwanted;
+                self.unwanted = true;
+            }
         }
     }
 
