@@ -10,6 +10,17 @@ pub const WINDOW: usize = 32;
 #[repr(C, align(8))]
 pub struct Window(pub [u8; WINDOW]);
 
+impl Window {
+    /// The byte at an index that callers keep below [`WINDOW`]. The mask says so to the compiler,
+    /// which would make a panic of it otherwise, and to the verifier.
+    #[inline(always)]
+    fn at(&self, index: usize) -> u8 {
+        self.0[index & (WINDOW - 1)]
+    }
+}
+
+const _: () = assert!(WINDOW.is_power_of_two());
+
 /// Whether the payload may begin an HTTP message.
 ///
 /// - `HTTP/1.` begins a response.
@@ -24,29 +35,30 @@ pub struct Window(pub [u8; WINDOW]);
 /// the same bytes took it past its million instructions.
 #[inline(always)]
 pub fn begins_like_http(window: &Window) -> bool {
-    let w = &window.0;
+    let w = window;
     // Most of what is not HTTP ends here.
-    if !w[0].is_ascii_uppercase() {
+    if !w.at(0).is_ascii_uppercase() {
         return false;
     }
-    let first = u64::from_be_bytes([w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]]);
+    let first =
+        u64::from_be_bytes([w.0[0], w.0[1], w.0[2], w.0[3], w.0[4], w.0[5], w.0[6], w.0[7]]);
     if first >> 8 == pack(b"HTTP/1.") {
         return true;
     }
     let target = after_listed(first);
     if target != 0 {
-        let byte = w[target];
+        let byte = w.at(target);
         let visible = byte > b' ' && byte < 0x7f && byte != b'{';
         return is_root(byte) || (visible && !ends_without_version(w, target));
     }
     let mut n_token = 1;
-    while n_token < TOKEN_MAX && is_token(w[n_token]) {
+    while n_token < TOKEN_MAX && is_token(w.at(n_token)) {
         n_token += 1;
     }
     let target = n_token + 1;
     n_token >= TOKEN_MIN
-        && w[n_token] == b' '
-        && (is_root(w[target]) || is_http(w, target))
+        && w.at(n_token) == b' '
+        && (is_root(w.at(target)) || is_http(w, target))
         && !ends_without_version(w, target)
 }
 
@@ -58,15 +70,15 @@ pub fn n_empty_line(window: &Window) -> u32 {
 
 /// Whether the line ends inside the window and no ` HTTP/` stands on it, from the target on.
 #[inline(always)]
-fn ends_without_version(w: &[u8; WINDOW], target: usize) -> bool {
+fn ends_without_version(w: &Window, target: usize) -> bool {
     let mut tail = 0;
     let mut i = target;
     while i < WINDOW {
-        tail = tail << 8 | w[i] as u64;
+        tail = tail << 8 | w.at(i) as u64;
         if tail & LOW_SIX == pack(b" HTTP/") {
             return false;
         }
-        if w[i] == b'\n' {
+        if w.at(i) == b'\n' {
             return true;
         }
         i += 1;
@@ -86,11 +98,11 @@ fn is_root(byte: u8) -> bool {
 
 /// An absolute target (RFC 9112 §3.2.2).
 #[inline(always)]
-fn is_http(w: &[u8; WINDOW], at: usize) -> bool {
-    w[at] | 0x20 == b'h'
-        && w[at + 1] | 0x20 == b't'
-        && w[at + 2] | 0x20 == b't'
-        && w[at + 3] | 0x20 == b'p'
+fn is_http(w: &Window, at: usize) -> bool {
+    w.at(at) | 0x20 == b'h'
+        && w.at(at + 1) | 0x20 == b't'
+        && w.at(at + 2) | 0x20 == b't'
+        && w.at(at + 3) | 0x20 == b'p'
 }
 
 /// Where the target starts after a method of RFC 9110 §9.3 or PATCH (RFC 5789) and a space, given

@@ -8,7 +8,7 @@ use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType};
 use observer::capture::live::{Backend, Capture, Options, TcAttach};
 use observer_common::config::TC_EGRESS;
 
-use crate::needs::{command, namespace, output};
+use crate::needs::{command, namespace, namespace_with_tcx, output};
 
 fn options(tc_attach: TcAttach) -> Options {
     Options { backend: Backend::Tc, tc_attach, ..Options::default() }
@@ -86,7 +86,7 @@ fn a_second_capture_on_clsact_does_not_disturb_the_first() {
 
 #[test]
 fn with_tcx_we_are_first_and_others_stay() {
-    if !namespace() {
+    if !namespace_with_tcx() {
         return;
     }
     let other = Capture::start(&options(TcAttach::Tcx)).unwrap();
@@ -121,7 +121,7 @@ fn ids() -> Vec<u32> {
 
 #[test]
 fn nothing_of_ours_survives_a_kill_on_tcx() {
-    if !namespace() {
+    if !namespace_with_tcx() {
         return;
     }
     let victim = Victim::start("tcx");
@@ -139,7 +139,7 @@ fn the_next_start_clears_away_what_a_killed_one_left_on_clsact() {
     Victim::start("clsact").kill();
     assert!(filters().contains(TC_EGRESS), "a filter outlives its process");
     // Whatever way the next one attaches.
-    drop(Capture::start(&options(TcAttach::Tcx)).unwrap());
+    drop(Capture::start(&options(TcAttach::Auto)).unwrap());
     assert!(!filters().contains(TC_EGRESS));
     assert!(!has_clsact(), "the killed run had made the qdisc");
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use aya_obj::Object;
 
-use crate::rig::OBJECT;
+use crate::rig::{OBJECT, Rig, Settings};
 
 /// Numbers of include/uapi/linux/bpf.h. None of these writes an skb, makes it linear, or sends it
 /// anywhere.
@@ -50,4 +50,13 @@ fn observe_calls_no_helper_that_writes_or_pulls_an_skb() {
     }
     let allowed: BTreeSet<i32> = ALLOWED.iter().map(|(number, _)| *number).collect();
     assert_eq!(called, allowed, "helpers called, and helpers allowed");
+}
+
+/// Before 6.8 a socket holds no filter of more than `net.core.optmem_max`, 20,480 bytes by default,
+/// counted over the program and a header of less than 200 bytes (__sk_filter_charge).
+#[test]
+fn the_socket_filter_fits_the_sockets_of_older_kernels() {
+    let Some(rig) = Rig::new(&Settings::default()) else { return };
+    let n_bytes = rig.program_bytes(observer_common::config::SOCKET);
+    assert!((1000..20_480 - 200).contains(&n_bytes), "{n_bytes} bytes");
 }

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use aya::programs::{SchedClassifier, TcAttachType};
+
 /// True when the test can go on: root, in a network namespace of its own with loopback up. Threads
 /// that the test starts share it, and it is gone with the last of them.
 pub(crate) fn namespace() -> bool {
@@ -17,6 +19,17 @@ pub(crate) fn namespace() -> bool {
         return missing("no ip(8)");
     }
     true
+}
+
+/// The same, on a kernel that has TCX.
+pub(crate) fn namespace_with_tcx() -> bool {
+    if !namespace() {
+        return false;
+    }
+    match SchedClassifier::query_tcx("lo", TcAttachType::Egress) {
+        Ok(_) => true,
+        Err(_) => missing("the kernel has no TCX"),
+    }
 }
 
 /// Says why a test does not run. False, for use in a condition.

@@ -142,6 +142,12 @@ impl Rig {
         Seen { outcome: Outcome::from_code(outcome as u32), records }
     }
 
+    /// The size of a program as the kernel holds it.
+    pub(crate) fn program_bytes(&self, program: &str) -> u32 {
+        let info = self.ebpf.program(program).unwrap().info().unwrap();
+        info.size_translated().unwrap_or(0)
+    }
+
     pub(crate) fn ledger(&self) -> Ledger {
         Ledger::sum(self.stats.get(&0, 0).unwrap().iter().map(|counters| &counters.0))
     }
