@@ -190,6 +190,9 @@ pub struct Origin {
     /// The capture saw the flow's SYN and everything since, although not as a segment: whether the
     /// sender of this segment is who sent it.
     pub from_start: Option<bool>,
+    /// Payload of this half below this number, beyond what this segment carries, was left out by
+    /// the kernel and will not come.
+    pub skip_until: Option<SeqNumber>,
     /// The TCP or IP checksum was wrong, or a length contradicted another.
     pub damaged: bool,
 }

@@ -14,3 +14,5 @@ mod helpers;
 mod needs;
 mod owner;
 mod rig;
+mod skip;
+mod watch;
