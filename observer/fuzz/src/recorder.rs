@@ -2,7 +2,7 @@
 //! a stream could use: a position that does not follow, something after the end, nothing at all.
 
 use observer::segment::{FlowKey, Offset, Timestamp};
-use observer::tcp::{Application, Cause, Delivery, Facts, Side, What};
+use observer::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
 /// What the flows told, and when.
 #[derive(Debug, Default)]
@@ -107,7 +107,7 @@ impl Application for Recorder {
         Self { stream: Stream { key: facts.key, halves, midstream: [false; 2] }, early: [None; 2] }
     }
 
-    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, log: &mut Log) {
+    fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, log: &mut Log) -> Wish {
         let [ours, theirs] = match delivery.side {
             Side::Low => [0, 1],
             Side::High => [1, 0],
@@ -118,6 +118,7 @@ impl Application for Recorder {
                 assert!(!bytes.is_empty(), "nothing is not told");
                 Part::Bytes(bytes.to_vec())
             }
+            What::Skipped(_) => unreachable!("nothing was left out on request"),
             What::Gap(n) => {
                 assert!(n > 0, "a gap has a size");
                 Part::Gap(n)
@@ -131,6 +132,7 @@ impl Application for Recorder {
         }
         let offset = delivery.offset.0;
         self.stream.halves[ours].push(Told { step: log.step, offset, what });
+        Wish::All
     }
 
     fn close(self, _facts: &Facts, _now: Timestamp, _cause: Cause, log: &mut Log) {

@@ -19,6 +19,7 @@ use super::{Failure, complain, engine_config, plural, shape, signals, summary};
 use crate::config;
 use crate::daemon::worker::Worker;
 use crate::daemon::{live, monotonic};
+use crate::pipeline;
 use crate::sink::control::client::{Connection, Received};
 
 pub(super) fn run(args: &TailArgs, color: ColorChoice) -> Result<(), Failure> {
@@ -199,13 +200,15 @@ impl OwnStats {
 fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<(), Failure> {
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
-    let source = live::start(&capture)?;
+    let source = live::start(&capture, args.show.body)?;
     if args.show.format == Format::Pretty {
         let interfaces = plural(source.n_interfaces() as u64, "interface");
         let backend = source.backend();
         complain(format_args!("watching {interfaces} through {backend}; Ctrl-C ends"));
     }
-    let mut worker = Worker::new(source, engine_config(&args.show));
+    let engine =
+        pipeline::Config { limits: pipeline::Config::live().limits, ..engine_config(&args.show) };
+    let mut worker = Worker::new(source, engine);
     let mut done = ControlFlow::Continue(());
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {

@@ -10,7 +10,7 @@ use crate::capture::live::{
 };
 use crate::config;
 use crate::event::stats::Ledger;
-use crate::segment::Segment;
+use crate::segment::{Directive, Segment};
 
 /// A running capture.
 pub struct Live {
@@ -19,8 +19,8 @@ pub struct Live {
     told: BTreeMap<u32, String>,
 }
 
-/// Attaches to the kernel.
-pub fn start(config: &config::Capture) -> anyhow::Result<Live> {
+/// Attaches to the kernel. `body_prefix` bytes of each body are wanted.
+pub fn start(config: &config::Capture, body_prefix: u32) -> anyhow::Result<Live> {
     let any = config.interfaces.is_empty() || config.interfaces.iter().any(|name| name == "any");
     let host = |network: &config::Network| HostFilter {
         address: network.0.addr(),
@@ -40,6 +40,7 @@ pub fn start(config: &config::Capture) -> anyhow::Result<Live> {
         hosts: config.hosts.iter().map(host).collect(),
         ring_bytes: config.ring_bytes,
         max_flows: config.max_flows,
+        body_prefix: Some(body_prefix),
         ..Options::default()
     })?;
     Ok(Live { capture, told: BTreeMap::new() })
@@ -67,6 +68,16 @@ impl Source for Live {
         handle: impl FnMut(&Segment<'_>),
     ) -> anyhow::Result<usize> {
         Ok(self.capture.poll(timeout, handle)?)
+    }
+
+    fn apply(&mut self, directive: Directive) {
+        // The kernel may not know the flow any more; then its bytes keep coming.
+        let _ = match directive {
+            Directive::Skip { flow, from_high, until } => {
+                self.capture.skip(&flow, from_high, until)
+            }
+            Directive::Forget(flow) => self.capture.forget(&flow),
+        };
     }
 
     fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {

@@ -52,7 +52,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         sinks.push(Sink::Tails(tails));
         Some(server)
     };
-    let started = live::start(&config.capture);
+    let started = live::start(&config.capture, config.http.body_bytes);
     let result = match started {
         Ok(source) => {
             (orders.say)(&format!(
@@ -63,7 +63,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let engine = pipeline::Config {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
-                ..pipeline::Config::default()
+                ..pipeline::Config::live()
             };
             let worker = Worker::new(source, engine);
             serve(worker, &mut sinks, config.stats.interval, orders)

@@ -31,6 +31,8 @@ impl Source for Script<'_> {
         Ok(0)
     }
 
+    fn apply(&mut self, _: crate::segment::Directive) {}
+
     fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {
         tell(1, "veth7");
     }

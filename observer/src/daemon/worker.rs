@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::{monotonic, now};
 use crate::event::stats::{Ledger, SinkStats, Snapshot};
 use crate::pipeline::{Config, Pipeline, Stats};
-use crate::segment::{Segment, Timestamp};
+use crate::segment::{Directive, Segment, Timestamp};
 use crate::sink::Batch;
 use crate::tcp::TableStats;
 
@@ -27,6 +27,9 @@ pub trait Source {
 
     /// What went wrong without stopping the capture, since the last call.
     fn take_warnings(&mut self) -> Vec<String>;
+
+    /// Does what the engine asks. Where it cannot, more is copied than is needed, and that is all.
+    fn apply(&mut self, directive: Directive);
 
     /// The kernel's account so far.
     fn ledger(&self) -> anyhow::Result<Ledger>;
@@ -68,6 +71,9 @@ impl<S: Source> Worker<S> {
             drain(engine, batch);
             last = Some(segment.time);
         })?;
+        while let Some(directive) = engine.poll_directive() {
+            source.apply(directive);
+        }
         // While segments come, time is theirs: the rings may hold answers that are older than the
         // wall clock, and a deadline must not pass before they are read.
         self.engine.handle_timeout(last.unwrap_or_else(now));

@@ -29,6 +29,13 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Config {
+    /// For a capture that follows directives.
+    pub fn live() -> Self {
+        Self { limits: Limits { skip: true, ..Limits::default() }, ..Self::default() }
+    }
+}
+
 /// Running totals of the engine; all count from the start, except those of current state in
 /// `table`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,13 +8,14 @@
 //!
 //! Knows nothing of what the bytes mean.
 
+mod delivery;
 mod facts;
 mod skip;
 mod wait;
 
 use super::assembler::Piece;
 use super::half::{Fin, Half, HalfFacts, Place};
-use super::{Application, Cause, Delivery, Limits, What, Wish};
+use super::{Application, Cause, Delivery, Limits, What};
 use crate::segment::{FlowKey, Offset, Segment, SeqNumber, TcpFlags, Timestamp};
 
 pub use self::facts::{Facts, Side};
@@ -243,112 +244,6 @@ impl<A: Application> Flow<A> {
                 }
             }
         }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one call passes on what a piece consists of")]
-    fn deliver(
-        &mut self,
-        side: Side,
-        offset: Offset,
-        time: Timestamp,
-        acked: Option<Offset>,
-        bytes: &[u8],
-        uncaptured: u64,
-        out: &mut A::Output,
-    ) {
-        let end = offset.plus(bytes.len() as u64);
-        if !bytes.is_empty() {
-            let half = self.half_mut(side);
-            half.advance_to(end);
-            half.remember(offset, bytes);
-            self.tell(Delivery { side, offset, time, acked, what: What::Bytes(bytes) }, out);
-        }
-        if uncaptured > 0 {
-            let half = self.half_mut(side);
-            let upto = end.plus(uncaptured);
-            half.advance_to(upto);
-            let what = match half.skips_to(upto) {
-                true => What::Skipped(uncaptured),
-                false => What::Gap(uncaptured),
-            };
-            self.tell(Delivery { side, offset: end, time, acked, what }, out);
-        }
-    }
-
-    fn tell(&mut self, delivery: Delivery<'_>, out: &mut A::Output) {
-        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
-        let side = delivery.side;
-        let Some(app) = self.app.as_mut() else { return };
-        match app.deliver(&self.facts, delivery, out) {
-            _ if !self.may_skip => {}
-            Wish::All => {}
-            Wish::Without(n) => self.asks |= self.half_mut(side).skip_next(n),
-            Wish::Nothing => {
-                self.asks |= !self.unwanted;
-                self.unwanted = true;
-            }
-        }
-    }
-
-    /// Delivers whatever is contiguous and acknowledges only what was delivered.
-    fn drain(&mut self, out: &mut A::Output) {
-        if self.halves.iter().all(|h| h.pending.is_empty() && h.fin.is_none()) {
-            return;
-        }
-        let mut progress = true;
-        while progress {
-            progress = false;
-            for side in [Side::Low, Side::High] {
-                while self.deliver_first(side, out) {
-                    progress = true;
-                }
-                progress |= self.deliver_fin(side, out);
-            }
-        }
-    }
-
-    fn deliver_first(&mut self, side: Side, out: &mut A::Output) -> bool {
-        let half = self.half(side);
-        let ready = half
-            .pending
-            .first()
-            .is_some_and(|p| p.offset <= half.next() && self.half(side.opposite()).covers(p.acked));
-        if ready {
-            self.deliver_next(side, out);
-        }
-        ready
-    }
-
-    /// Delivers the piece that lies at the half's position, or its end.
-    fn deliver_next(&mut self, side: Side, out: &mut A::Output) {
-        if let Some(piece) = self.half_mut(side).pending.pop_first() {
-            let Piece { offset, time, acked, bytes, uncaptured } = piece;
-            self.deliver(side, offset, time, acked, &bytes, uncaptured, out);
-        } else if let Some(fin) = self.half(side).fin {
-            self.end_half(side, fin.time, Cause::Fin, out);
-        }
-    }
-
-    fn deliver_fin(&mut self, side: Side, out: &mut A::Output) -> bool {
-        let half = self.half(side);
-        let Some(fin) = half.fin else { return false };
-        let ready = !half.ended
-            && half.pending.is_empty()
-            && fin.offset <= half.next()
-            && self.half(side.opposite()).covers(fin.acked);
-        if ready {
-            self.end_half(side, fin.time, Cause::Fin, out);
-        }
-        ready
-    }
-
-    fn end_half(&mut self, side: Side, time: Timestamp, cause: Cause, out: &mut A::Output) {
-        if self.half(side).ended {
-            return;
-        }
-        self.half_mut(side).ended = true;
-        let offset = self.half(side).next();
-        self.tell(Delivery { side, offset, time, acked: None, what: What::End(cause) }, out);
     }
 
     fn close_if_ended(&mut self, now: Timestamp, out: &mut A::Output) {

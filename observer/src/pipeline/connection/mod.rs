@@ -3,6 +3,8 @@
 //! Decides who is the client where the handshake was not seen, hands the response's framing what
 //! the request asked for, and ends HTTP where the flow is taken over.
 
+mod roles;
+
 use std::mem;
 
 use super::Output;
@@ -87,63 +89,6 @@ impl Application for Connection {
 }
 
 impl Connection {
-    /// What the rest of a body is needed for: nothing, once the prefix that was asked for is there.
-    fn wish(&self, role: Role, wanted: usize) -> Wish {
-        let (parser, message) = match role {
-            Role::Request => (&self.requests, self.pairer.request()),
-            Role::Response => (&self.responses, self.pairer.response()),
-        };
-        let left = parser.as_ref().map_or(0, Parser::body_left);
-        let has_prefix = message.is_some_and(|m| m.body_bytes >= wanted as u64);
-        if left > 0 && has_prefix { Wish::Without(left) } else { Wish::All }
-    }
-
-    /// What the sender's half carries. Where no handshake was seen, the first bytes that look like
-    /// a message decide; until then nothing can be told.
-    fn role_of(&mut self, facts: &Facts, delivery: &Delivery<'_>) -> Option<Role> {
-        if self.client.is_none() {
-            self.client = facts.initiator;
-        }
-        let client = match (self.client, delivery.what) {
-            (Some(client), _) => client,
-            (None, What::Bytes(bytes)) => {
-                let [low, high] = &mut self.undecided;
-                let undecided = if delivery.side == Side::Low { low } else { high };
-                let client = match http::first_bytes(bytes, *undecided) {
-                    Some(Role::Request) => delivery.side,
-                    Some(Role::Response) => delivery.side.opposite(),
-                    None => {
-                        *undecided = true;
-                        return None;
-                    }
-                };
-                self.client = Some(client);
-                client
-            }
-            (None, What::Gap(_) | What::Skipped(_) | What::End(_)) => return None,
-        };
-        Some(if delivery.side == client { Role::Request } else { Role::Response })
-    }
-
-    /// Makes the parser of a half with its first delivery. It is in sync if the stream begins here,
-    /// or looks as if a message did.
-    fn open_parser(&mut self, role: Role, facts: &Facts, delivery: &Delivery<'_>) {
-        let slot = match role {
-            Role::Request => &mut self.requests,
-            Role::Response => &mut self.responses,
-        };
-        if slot.is_some() {
-            return;
-        }
-        let in_sync = match delivery.what {
-            What::Bytes(bytes) => {
-                !facts.half(delivery.side).midstream || http::first_bytes(bytes, true) == Some(role)
-            }
-            What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
-        };
-        *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
-    }
-
     fn feed(&mut self, role: Role, delivery: &Delivery<'_>, out: &mut Output) {
         let mark = Mark { offset: delivery.offset, time: delivery.time, acked: delivery.acked };
         if role == Role::Request && self.hold(mark, delivery.what) {

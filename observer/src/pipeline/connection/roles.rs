@@ -1,0 +1,64 @@
+//! Who is the client, where each half begins, and what is still wanted of it.
+
+use super::Connection;
+use crate::http::{self, Parser, Role};
+use crate::tcp::{Delivery, Facts, Side, What, Wish};
+
+impl Connection {
+    /// What the rest of a body is needed for: nothing, once the prefix that was asked for is there.
+    pub(super) fn wish(&self, role: Role, wanted: usize) -> Wish {
+        let (parser, message) = match role {
+            Role::Request => (&self.requests, self.pairer.request()),
+            Role::Response => (&self.responses, self.pairer.response()),
+        };
+        let left = parser.as_ref().map_or(0, Parser::body_left);
+        let has_prefix = message.is_some_and(|m| m.body_bytes >= wanted as u64);
+        if left > 0 && has_prefix { Wish::Without(left) } else { Wish::All }
+    }
+
+    /// What the sender's half carries. Where no handshake was seen, the first bytes that look like
+    /// a message decide; until then nothing can be told.
+    pub(super) fn role_of(&mut self, facts: &Facts, delivery: &Delivery<'_>) -> Option<Role> {
+        if self.client.is_none() {
+            self.client = facts.initiator;
+        }
+        let client = match (self.client, delivery.what) {
+            (Some(client), _) => client,
+            (None, What::Bytes(bytes)) => {
+                let [low, high] = &mut self.undecided;
+                let undecided = if delivery.side == Side::Low { low } else { high };
+                let client = match http::first_bytes(bytes, *undecided) {
+                    Some(Role::Request) => delivery.side,
+                    Some(Role::Response) => delivery.side.opposite(),
+                    None => {
+                        *undecided = true;
+                        return None;
+                    }
+                };
+                self.client = Some(client);
+                client
+            }
+            (None, What::Gap(_) | What::Skipped(_) | What::End(_)) => return None,
+        };
+        Some(if delivery.side == client { Role::Request } else { Role::Response })
+    }
+
+    /// Makes the parser of a half with its first delivery. It is in sync if the stream begins here,
+    /// or looks as if a message did.
+    pub(super) fn open_parser(&mut self, role: Role, facts: &Facts, delivery: &Delivery<'_>) {
+        let slot = match role {
+            Role::Request => &mut self.requests,
+            Role::Response => &mut self.responses,
+        };
+        if slot.is_some() {
+            return;
+        }
+        let in_sync = match delivery.what {
+            What::Bytes(bytes) => {
+                !facts.half(delivery.side).midstream || http::first_bytes(bytes, true) == Some(role)
+            }
+            What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
+        };
+        *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
+    }
+}
