@@ -20,7 +20,8 @@ mod rules;
 use std::collections::VecDeque;
 
 use self::rules::{
-    asked, incomplete, is_interim, is_lockstep, may_answer, orphan_request, unfinished,
+    asked, asks_before_body, incomplete, is_interim, is_lockstep, may_answer, orphan_request,
+    unfinished,
 };
 
 use crate::http::Asked;
@@ -146,11 +147,7 @@ impl Pairer {
             return false;
         };
         let answered = exchange.response.as_ref().is_some_and(|r| r.complete);
-        answered
-            && exchange.request.as_ref().is_some_and(|request| {
-                let head = request.head.as_ref();
-                request.body_bytes == 0 && head.is_some_and(|h| h.value("expect").is_some())
-            })
+        answered && exchange.request.as_ref().is_some_and(asks_before_body)
     }
 
     /// The request that is being read ended.
@@ -212,8 +209,9 @@ impl Pairer {
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {
-            let open = front.exchange.request.as_ref().is_some_and(|r| !r.complete);
-            if open && !is_interim(&message) {
+            let request = front.exchange.request.as_ref();
+            let early = request.is_some_and(|r| !r.complete && !asks_before_body(r));
+            if early && !is_interim(&message) {
                 message.anomalies.insert(Anomaly::EarlyResponse);
             }
             front.exchange.response = Some(message);
@@ -354,6 +352,12 @@ impl Pairer {
     /// nobody can say that there was none.
     pub fn close(&mut self, close: Close, blind: bool, out: &mut Vec<Exchange>) {
         self.flush_orphan_at(close, out);
+        if self.may_withhold_body()
+            && let Some(request) = self.request_mut()
+        {
+            // Refused, and gone without the body: nothing is missing.
+            request.complete = true;
+        }
         self.answering = false;
         while let Some(Pending { exchange, answer_lost, .. }) = self.pending.pop_front() {
             let unseen =

@@ -67,3 +67,9 @@ pub(super) fn unfinished(exchange: Exchange, close: Close) -> Exchange {
     }
     exchange
 }
+
+/// The client asked whether to send the body (RFC 9110 §10.1.1) and has sent none of it.
+pub(super) fn asks_before_body(request: &Message) -> bool {
+    let head = request.head.as_ref();
+    request.body_bytes == 0 && head.is_some_and(|h| h.value("expect").is_some())
+}

@@ -94,6 +94,8 @@ impl Connection {
         if role == Role::Request && self.hold(mark, delivery.what) {
             return;
         }
+        self.skipping = matches!(delivery.what, What::Skipped(_));
+        self.closing = matches!(delivery.what, What::End(_));
         if role == Role::Request && self.pairer.may_withhold_body() {
             self.read_withheld(mark, delivery.what, out);
             return;
@@ -103,8 +105,6 @@ impl Connection {
             What::Gap(n) | What::Skipped(n) => Part::Gap(n),
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
-        self.skipping = matches!(delivery.what, What::Skipped(_));
-        self.closing = matches!(delivery.what, What::End(_));
         self.read(role, Input { mark, what }, out);
         // A server that has closed answers nothing more; a client that has closed may still read.
         if role == Role::Response && delivery.what == What::End(Cause::Fin) {
