@@ -128,7 +128,14 @@ impl Output {
         self.config.body_prefix
     }
 
-    fn push_exchange(&mut self, mut exchange: Exchange, client: Side, facts: &Facts) {
+    /// `lost_before` counts the flow's lost records when its exchange before this was told.
+    fn push_exchange(
+        &mut self,
+        mut exchange: Exchange,
+        client: Side,
+        facts: &Facts,
+        lost_before: u32,
+    ) {
         let stats = &mut self.stats;
         stats.exchanges = stats.exchanges.saturating_add(1);
         let counter = match exchange.pairing {
@@ -158,7 +165,7 @@ impl Output {
             integrity: Integrity {
                 midstream: ours.midstream || theirs.midstream,
                 overlap_conflicts: both(|h| h.overlap_conflicts),
-                ring_loss: both(|h| h.records_lost),
+                ring_loss: both(|h| h.records_lost).saturating_sub(lost_before),
                 damaged_segments: both(|h| h.damaged),
             },
             headers: self.config.headers,

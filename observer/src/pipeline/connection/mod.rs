@@ -43,6 +43,8 @@ pub(super) struct Connection {
     /// Bytes of both halves behind a takeover.
     tunnel_bytes: [u64; 2],
     done: Vec<Exchange>,
+    /// Lost records of the flow that an exchange has told of.
+    lost_told: u32,
 }
 
 impl Application for Connection {
@@ -62,6 +64,7 @@ impl Application for Connection {
             undecided: [false; 2],
             tunnel_bytes: [0; 2],
             done: Vec::new(),
+            lost_told: 0,
         }
     }
 
@@ -353,7 +356,9 @@ impl Connection {
         }
         let Some(client) = self.client else { return };
         for exchange in mem::take(&mut self.done) {
-            out.push_exchange(exchange, client, facts);
+            out.push_exchange(exchange, client, facts, self.lost_told);
+            let lost = |side| facts.half(side).records_lost;
+            self.lost_told = lost(Side::Low).saturating_add(lost(Side::High));
         }
     }
 }
