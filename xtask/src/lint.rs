@@ -23,6 +23,10 @@ pub(crate) fn lint() -> Result<()> {
     };
     check("format", cargo().args(["fmt", "--all", "--check"]));
     check("format, kernel side", in_ebpf(cargo()).args(["fmt", "--check"]));
+    // Their sources are linted as a part of observer's tests.
+    let mut fuzz = cargo();
+    fuzz.current_dir(workspace::root().join("observer/fuzz"));
+    check("format, fuzz targets", fuzz.args(["fmt", "--check"]));
     check("clippy", clippy(&["--workspace", "--all-targets", "--all-features"]).args(DENY));
     check(
         "clippy, without live capture",

@@ -1,10 +1,14 @@
-//! observer's own commands: set-up, build, run, test, lint. No product code lives here.
+//! observer's own commands: set-up, build, run, test, lint, fuzz, measure. No product code lives here.
 //!
 //! Each command gathers facts, decides with pure functions that have unit tests, and only then acts
 //! through [`runner::Runner`], which prints every command line that it is about to run.
 
+mod compare;
 mod ebpf;
+mod fuzz;
 mod lint;
+mod memory;
+mod offline;
 mod run;
 mod runner;
 mod setup;
@@ -40,6 +44,12 @@ enum Command {
     Test(test::Options),
     /// Check formatting, clippy, documentation and dependencies, with warnings as errors
     Lint,
+    /// Run the fuzz targets for a while (needs a nightly toolchain) and say what they found
+    Fuzz(fuzz::Options),
+    /// Print our exchanges of a capture beside tshark's, and name the differences
+    Compare(compare::Options),
+    /// Measure the peak memory of `observer read` over a large capture and over the corpus
+    Memory(memory::Options),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +59,9 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),
         Command::Lint => lint::lint(),
+        Command::Fuzz(options) => fuzz::fuzz(&options),
+        Command::Compare(options) => compare::compare(&options),
+        Command::Memory(options) => memory::memory(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -33,8 +33,7 @@ pub(crate) fn cargo() -> Command {
 /// Builds the release binary and says where it is.
 pub(crate) fn build(runner: &Runner) -> Result<PathBuf> {
     runner.run(cargo().args(["build", "--release", "--package", "observer"]))?;
-    let binary = target_folder(env::var_os("CARGO_TARGET_DIR").map(PathBuf::from), root())
-        .join("release/observer");
+    let binary = target().join("release/observer");
     if !binary.is_file() {
         bail!(
             "cargo built no {}: is a target folder or triple set in a cargo configuration file?",
@@ -54,6 +53,11 @@ pub(crate) fn host_triple() -> Result<String> {
 
 fn parse_host(version: &str) -> Option<String> {
     version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned)
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    target_folder(env::var_os("CARGO_TARGET_DIR").map(PathBuf::from), root())
 }
 
 /// Cargo takes a relative CARGO_TARGET_DIR from where it is started, which is the root.

@@ -1,7 +1,7 @@
 //! An application that keeps what the flow table tells it, and objects at once to what no reader of
 //! a stream could use: a position that does not follow, something after the end, nothing at all.
 
-use observer::segment::{FlowKey, Offset, Timestamp};
+use observer::segment::{FlowKey, Offset, TcpFlags, Timestamp};
 use observer::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
 /// What the flows told, and when.
@@ -80,11 +80,19 @@ pub struct Recorder {
 
 impl Recorder {
     /// Delivery is causal: bytes come after what their sender had received when it sent them.
-    fn check_order(&mut self, ours: usize, theirs: usize, what: &Part, delivery: &Delivery<'_>) {
+    fn check_order(
+        &mut self,
+        ours: usize,
+        theirs: usize,
+        what: &Part,
+        delivery: &Delivery<'_>,
+        fin: bool,
+    ) {
         if let Some(position) = self.early[theirs].take() {
             let mutual = match (what, delivery.acked) {
-                (Part::Bytes(_) | Part::Gap(_), Some(acked)) => acked.0 > position + 1,
-                (Part::Bytes(_) | Part::Gap(_), None) => false,
+                (Part::Bytes(_) | Part::Gap(_), Some(acked)) if acked.0 > position + 1 => true,
+                // Or a FIN waited, and bytes behind it came before it was told.
+                (Part::Bytes(_) | Part::Gap(_), _) => fin,
                 (Part::End(_), _) => true,
             };
             assert!(mutual, "bytes came before what their sender had received");
@@ -125,7 +133,8 @@ impl Application for Recorder {
             }
             What::End(cause) => Part::End(cause),
         };
-        self.check_order(ours, theirs, &what, &delivery);
+        let fin = facts.half(delivery.side).flags.contains(TcpFlags::FIN);
+        self.check_order(ours, theirs, &what, &delivery, fin);
         if let Some(last) = self.stream.halves[ours].last() {
             assert!(!matches!(last.what, Part::End(_)), "nothing comes after the end: {what:?}");
             assert_eq!(delivery.offset.0, last.end(), "a half's offsets follow each other");

@@ -5,6 +5,7 @@
 //! that came in time was told as a gap: bytes in = bytes delivered + gaps, first bytes win.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use observer::segment::{FlowKey, Segment, TcpFlags, Timestamp};
 use observer::tcp::{FlowTable, Limits, TableStats};
@@ -153,12 +154,34 @@ struct Model {
     halves: [Seen; 2],
 }
 
+type BySeq<T> = HashMap<u32, T, BuildHasherDefault<Spread>>;
+
+/// Spreads sequence numbers over a table; a hash that withstands attacks would take most of a run.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u32(u32::from(byte));
+        }
+    }
+
+    fn write_u32(&mut self, n: u32) {
+        self.0 = (self.0 ^ u64::from(n)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen {
     /// By sequence number: the byte captured first.
-    bytes: HashMap<u32, u8>,
+    bytes: BySeq<u8>,
     /// By sequence number: when it was first on the wire, and whether it was captured then.
-    first: HashMap<u32, (usize, bool)>,
+    first: BySeq<(usize, bool)>,
     isns: Vec<u32>,
 }
 

@@ -78,11 +78,6 @@ impl Parser {
         }
     }
 
-    /// Whether a head or body has begun and not ended.
-    pub fn in_message(&self) -> bool {
-        !matches!(self.state, State::Idle | State::Lost | State::Opaque | State::Ended)
-    }
-
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
         self.gather.n_kept()

@@ -3,6 +3,7 @@
 
 mod collect;
 mod connection;
+mod hold;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

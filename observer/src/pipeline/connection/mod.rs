@@ -17,10 +17,6 @@ use crate::message::{Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
 use crate::segment::{TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
-/// Bytes that a client sends behind a request for a takeover before it is answered, at most; beyond
-/// that they are read as HTTP.
-const MAX_HELD: usize = 64 << 10;
-
 /// The HTTP side of a flow.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -30,10 +26,12 @@ pub(super) struct Connection {
     responses: Option<Parser>,
     pairer: Pairer,
     /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
-    held: Option<Vec<(Mark, Vec<u8>)>>,
+    pub(super) held: Option<Vec<(Mark, Vec<u8>)>>,
     taken_over: bool,
     /// Too few bytes to tell whether they are a body or the next request.
     withheld: Option<(Mark, Vec<u8>)>,
+    /// The request that is being read asks for a takeover.
+    asks_takeover: bool,
     /// The half that is being read has come to its end.
     closing: bool,
     /// What is missing right now was left out on purpose.
@@ -59,6 +57,7 @@ impl Application for Connection {
             held: None,
             taken_over: false,
             withheld: None,
+            asks_takeover: false,
             closing: false,
             skipping: false,
             undecided: [false; 2],
@@ -139,22 +138,10 @@ impl Connection {
         self.read(Role::Request, Input { mark, what: rest }, out);
     }
 
-    /// Keeps client bytes back while a takeover is undecided. Returns whether it did.
-    fn hold(&mut self, mark: Mark, what: What<'_>) -> bool {
-        let Some(held) = self.held.as_mut() else { return false };
-        let n_held: usize = held.iter().map(|(_, bytes)| bytes.len()).sum();
-        match what {
-            What::Bytes(bytes) if n_held.saturating_add(bytes.len()) <= MAX_HELD => {
-                held.push((mark, bytes.to_vec()));
-                true
-            }
-            _ => false,
-        }
-    }
-
     /// Runs a parser over its input.
-    fn read(&mut self, role: Role, mut input: Input<'_>, out: &mut Output) {
-        if role == Role::Request && self.held.is_some() {
+    pub(super) fn read(&mut self, role: Role, mut input: Input<'_>, out: &mut Output) {
+        // What comes later is read later: what is held may ask for takeovers of its own.
+        while role == Role::Request && self.held.is_some() {
             self.release_held(out);
         }
         let slot = match role {
@@ -168,32 +155,12 @@ impl Connection {
                 Role::Response => self.handle_response_item(item, &mut parser, out),
             }
             if role == Role::Request && self.held.is_some() {
-                self.hold_rest(&mut input, &mut parser);
+                self.hold_rest(&mut input);
             }
         }
         match role {
             Role::Request => self.requests = Some(parser),
             Role::Response => self.responses = Some(parser),
-        }
-    }
-
-    /// The request that asks for a takeover has ended: what is left of its segment waits too.
-    fn hold_rest(&mut self, input: &mut Input<'_>, parser: &mut Parser) {
-        if parser.in_message() {
-            return;
-        }
-        if let (Part::Bytes(rest), Some(held)) = (&input.what, self.held.as_mut())
-            && !rest.is_empty()
-        {
-            held.push((input.mark, rest.to_vec()));
-            input.what = Part::Bytes(&[]);
-        }
-    }
-
-    /// The takeover did not happen, or cannot be waited for: what was held is HTTP.
-    fn release_held(&mut self, out: &mut Output) {
-        for (mark, bytes) in self.held.take().unwrap_or_default() {
-            self.read(Role::Request, Input { mark, what: Part::Bytes(&bytes) }, out);
         }
     }
 
@@ -216,15 +183,16 @@ impl Connection {
                     return;
                 }
                 parser.set_body(kind, anomalies);
-                if asks_takeover && !self.taken_over {
-                    self.held = Some(Vec::new());
-                }
+                self.asks_takeover = asks_takeover && !self.taken_over;
             }
             Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
             Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n, self.skipping),
             Item::End(ending) => {
                 let complete = ending.complete;
                 end_message(self.pairer.request_mut(), ending);
+                if mem::take(&mut self.asks_takeover) && complete {
+                    self.held = Some(Vec::new());
+                }
                 if complete || !self.closing {
                     self.pairer.handle_request_end(&mut self.done);
                 }
@@ -290,9 +258,16 @@ impl Connection {
         if kind == BodyKind::Takeover {
             let takeover = if upgrade { Takeover::Upgrade } else { Takeover::Connect };
             self.take_over(takeover, last, out);
-        } else if is_final && self.held.is_some() {
+        } else if is_final && self.answers_takeover() {
+            self.asks_takeover = false;
             self.release_held(out);
         }
+    }
+
+    /// Whether the response that is being read may be the answer to a request for a takeover.
+    fn answers_takeover(&self) -> bool {
+        let head = self.pairer.answered_request().and_then(|request| request.head.as_ref());
+        head.is_none_or(asks_takeover)
     }
 
     /// Bytes where a response was due, and they are none.
