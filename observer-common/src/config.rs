@@ -18,6 +18,14 @@ pub const HOSTS_LEN: &str = "HOSTS_LEN";
 /// Payload bytes to copy of one segment, at most.
 pub const CAPTURE_LIMIT: &str = "CAPTURE_LIMIT";
 
+/// Not 0: the kernel leaves out bodies whose length it reads in the head by itself, but for their
+/// first [`BODY_PREFIX`] bytes.
+pub const SKIP_BODIES: &str = "SKIP_BODIES";
+pub const BODY_PREFIX: &str = "BODY_PREFIX";
+
+/// Not 0: flows that are not known as HTTP are watched from the first segment with DTH on.
+pub const WATCH_DTH: &str = "WATCH_DTH";
+
 /// Bytes waiting in the ring at which the reader is woken.
 pub const FILL_MARK: &str = "FILL_MARK";
 

@@ -60,6 +60,11 @@ fn precedes(a: ([u64; 2], u16), b: ([u64; 2], u16)) -> bool {
 pub const STATE_HTTP: u32 = 1;
 /// Turned off by user space: nothing is emitted until a SYN starts the flow anew.
 pub const STATE_OFF: u32 = 2;
+/// A tunnel that nobody looks into: no payload, but bare records of what must be known and of
+/// progress (`skip`), until a SYN starts the flow anew.
+pub const STATE_QUIET: u32 = 3;
+/// Not known as HTTP, and watched like a quiet flow because a segment of it had DTH set.
+pub const STATE_WATCHED: u32 = 4;
 
 /// What the kernel knows of one direction.
 #[repr(C)]
@@ -75,17 +80,25 @@ pub struct Half {
     pub ack: u32,
     /// The sequence number of the SYN, when one was seen since the flow is known.
     pub isn: u32,
-    /// 1 when `isn` holds something.
-    pub has_isn: u32,
     /// Records of this half that found the ring full.
     pub records_lost: u32,
-    /// Reserved for skipping bodies: payload below this sequence number stays in the kernel.
+    /// Payload from here up to `skip_until` stays in the kernel, where `skip` says so.
+    pub skip_from: u32,
     pub skip_until: u32,
-    /// Reserved: 1 when `skip_until` holds something.
-    pub has_skip: u32,
+    /// The acknowledgement on the last segment with payload.
+    pub data_ack: u32,
+    /// When the last record was made, as [`millis`] has it.
+    pub record_time: u32,
+    /// 1 when `isn` holds something.
+    pub has_isn: u8,
+    /// 1 when `data_ack` holds something.
+    pub has_data: u8,
+    /// 1 while a stretch is skipped.
+    pub skip: u8,
+    pub reserved: u8,
 }
 
-const _: () = assert!(size_of::<Half>() == 40);
+const _: () = assert!(size_of::<Half>() == 48);
 
 impl Half {
     pub const EMPTY: Self = Self {
@@ -94,11 +107,22 @@ impl Half {
         next_seq: 0,
         ack: 0,
         isn: 0,
-        has_isn: 0,
         records_lost: 0,
+        skip_from: 0,
         skip_until: 0,
-        has_skip: 0,
+        data_ack: 0,
+        record_time: 0,
+        has_isn: 0,
+        has_data: 0,
+        skip: 0,
+        reserved: 0,
     };
+}
+
+/// A clock of 1,048,576 ns ticks: near enough to milliseconds, and a shift.
+#[inline(always)]
+pub const fn millis(time_ns: u64) -> u32 {
+    (time_ns >> 20) as u32
 }
 
 /// What [`Half::admit`] looks at in a segment.
@@ -150,6 +174,11 @@ impl Half {
             }
         }
         let is_fresh = self.owner == 0 || starts_anew;
+        if starts_anew {
+            // What is known of the last connection's stream says nothing of this one's.
+            self.skip = 0;
+            self.has_data = 0;
+        }
         if is_fresh || newer_seq {
             self.next_seq = sight.next_seq;
         }
@@ -172,7 +201,7 @@ impl Half {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// `STATE_HTTP` or `STATE_OFF`.
+    /// A `STATE_*`.
     pub state: u32,
     pub reserved: u32,
     /// What the lower endpoint sends.
@@ -180,14 +209,14 @@ pub struct Flow {
     /// What the higher endpoint sends.
     pub from_high: Half,
     /// Reserved.
-    pub room: [u64; 3],
+    pub room: [u64; 1],
 }
 
 const _: () = assert!(size_of::<Flow>() == 112);
 
 impl Flow {
     pub const EMPTY: Self =
-        Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 3] };
+        Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 1] };
 }
 
 /// What is kept of a SYN until the flow shows what it speaks.

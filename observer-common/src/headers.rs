@@ -79,7 +79,9 @@ pub struct Tcp {
     pub payload_len: u32,
     /// Identifier of the outermost tag in the frame itself, or `VLAN_NONE`.
     pub vlan: u16,
-    pub reserved: [u16; 3],
+    /// Bytes of the TCP header, which ends at `payload_offset`.
+    pub header_len: u16,
+    pub reserved: [u16; 2],
 }
 
 /// Words of a [`Tcp`].
@@ -92,6 +94,8 @@ pub const SYN: u16 = 0x002;
 pub const RST: u16 = 0x004;
 pub const PSH: u16 = 0x008;
 pub const ACK: u16 = 0x010;
+/// RFC 9401: octet 12, mask 0x08.
+pub const DTH: u16 = 0x800;
 
 /// Finds the TCP segment in `frame`, or says why there is none.
 #[inline(always)]
@@ -311,7 +315,8 @@ fn tcp<L: Load>(
         payload_offset: at + header_len,
         payload_len: n_bytes - header_len,
         vlan: ends.vlan,
-        reserved: [0; 3],
+        header_len: header_len as u16,
+        reserved: [0; 2],
     })
 }
 

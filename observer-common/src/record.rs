@@ -46,8 +46,9 @@ pub struct RecordHeader {
     pub hook: u8,
     /// A set of `NOTE_*`.
     pub notes: u8,
-    /// Always zero: keeps the size a multiple of eight without a byte left unwritten.
-    pub reserved: u32,
+    /// With [`NOTE_SKIPS`]: payload below this number, beyond what this record carries, stays in
+    /// the kernel; 0 without.
+    pub skip_until: u32,
 }
 
 /// Bytes of [`RecordHeader`]; the captured bytes start here.
@@ -55,7 +56,7 @@ pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 
 const _: () = assert!(HEADER_LEN == 104);
 const _: () = assert!(offset_of!(RecordHeader, source) == 24);
-const _: () = assert!(offset_of!(RecordHeader, reserved) == HEADER_LEN - 4);
+const _: () = assert!(offset_of!(RecordHeader, skip_until) == HEADER_LEN - 4);
 
 /// Most payload bytes one record holds. A super-segment is at most 64 KiB unless the device was
 /// set to BIG TCP.
@@ -68,7 +69,7 @@ pub const PIECES_MAX: u32 = 8;
 /// The value of `vlan` where the frame carried no tag; identifiers end at 4095.
 pub const VLAN_NONE: u16 = u16::MAX;
 
-/// The capture limit cut the payload: `captured_len` is below `payload_len`.
+/// The payload is cut, by the capture limit or a skip: `captured_len` is below `payload_len`.
 pub const NOTE_CUT: u8 = 1 << 0;
 /// The next record of this half continues the same segment.
 pub const NOTE_CONTINUES: u8 = 1 << 1;
@@ -80,6 +81,9 @@ pub const NOTE_OWNER_MOVED: u8 = 1 << 3;
 pub const NOTE_FROM_START: u8 = 1 << 4;
 /// With [`NOTE_FROM_START`]: the sender of this segment is who sent the SYN.
 pub const NOTE_BY_INITIATOR: u8 = 1 << 5;
+
+/// A stretch of body is being left out of this half: `skip_until` says up to where.
+pub const NOTE_SKIPS: u8 = 1 << 6;
 
 /// Which program made the record.
 #[repr(u8)]

@@ -28,7 +28,8 @@ pub extern "C" fn observe_emit(
     header.seq = tcp.seq;
     header.records_lost = half.records_lost;
     let notes = header.notes;
-    let wanted = tcp.payload_len.min(CAPTURE_LIMIT.load());
+    // What is wanted after skips came with the header.
+    let wanted = header.captured_len.min(tcp.payload_len).min(CAPTURE_LIMIT.load());
     let offset = tcp.payload_offset;
     let mut rest =
         Rest { raw, tcp, header, counters, notes, offset, left: tcp.payload_len, wanted };

@@ -11,10 +11,10 @@ use observer_common::stats::Outcome;
 
 use crate::skb::Skb;
 
-/// The TCP segment in the skb.
+/// The TCP segment in the skb, in the caller's room: returned by value it would be copied, and a
+/// program has 512 bytes of stack.
 #[inline(always)]
-pub fn find(skb: &Skb) -> Result<Tcp, Outcome> {
-    let mut tcp = MaybeUninit::<Tcp>::uninit();
+pub fn find<'a>(skb: &Skb, tcp: &'a mut MaybeUninit<Tcp>) -> Result<&'a mut Tcp, Outcome> {
     let words = tcp.as_mut_ptr().cast::<u64>();
     for i in 0..TCP_WORDS {
         // SAFETY: a Tcp is that many words. The verifier wants what it passes on to be written,
@@ -23,7 +23,7 @@ pub fn find(skb: &Skb) -> Result<Tcp, Outcome> {
     }
     match observe_walk(skb.raw(), tcp.as_mut_ptr()) {
         // SAFETY: every byte was written above.
-        FOUND => Ok(unsafe { tcp.assume_init() }),
+        FOUND => Ok(unsafe { tcp.assume_init_mut() }),
         code => Err(Outcome::from_code(code)),
     }
 }

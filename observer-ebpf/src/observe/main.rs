@@ -8,12 +8,14 @@
 mod bounds;
 mod emit;
 mod filter;
+mod body;
 mod flow;
 mod handshake;
 mod headers;
 mod maps;
 mod ring;
 mod skb;
+mod skip;
 mod tap;
 
 use aya_ebpf::bindings::TC_ACT_UNSPEC;

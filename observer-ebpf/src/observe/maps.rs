@@ -7,6 +7,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{Flow, FlowKey, Handshake};
+use observer_common::head::Part;
 use observer_common::stats::Counters;
 
 #[map]
@@ -21,6 +22,10 @@ pub static HANDSHAKES: LruHashMap<FlowKey, Handshake> = LruHashMap::with_max_ent
 
 #[map]
 pub static STATS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where the first part of a segment is looked at: too large for a stack.
+#[map]
+pub static PARTS: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
 
 /// 1 while the reader sleeps on an empty ring and wants to be woken by the next record.
 #[map]
@@ -65,6 +70,15 @@ pub static HOSTS: Setting<[Network; HOSTS_MAX]> =
 
 #[unsafe(no_mangle)]
 pub static CAPTURE_LIMIT: Setting<u32> = Setting(u32::MAX);
+
+#[unsafe(no_mangle)]
+pub static SKIP_BODIES: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
+pub static BODY_PREFIX: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
+pub static WATCH_DTH: Setting<u32> = Setting(0);
 
 #[unsafe(no_mangle)]
 pub static FILL_MARK: Setting<u64> = Setting(1 << 20);

@@ -13,7 +13,7 @@ use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 use crate::emit::{EMITTED, observe_emit};
 use crate::maps::STATS;
 use crate::skb::Skb;
-use crate::{filter, flow, handshake, headers};
+use crate::{filter, flow, handshake, headers, skip};
 
 #[inline(always)]
 pub fn run(skb: &Skb) {
@@ -39,29 +39,41 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     if ifindex == LOOPBACK_IFINDEX && way == WAY_IN {
         return Err(Outcome::Loopback);
     }
-    let tcp = headers::find(skb)?;
-    filter::check(&tcp)?;
+    let mut tcp = MaybeUninit::uninit();
+    let tcp = headers::find(skb, &mut tcp)?;
+    filter::check(tcp)?;
     let source = (tcp.source, tcp.source_port);
     let (key, HalfIndex(from_high)) = FlowKey::new(source, (tcp.destination, tcp.destination_port));
-    let (flow, detected) = flow::find(skb, &tcp, &key, from_high)?;
+    let (flow, detected) = flow::find(skb, tcp, &key, from_high)?;
     // SAFETY: the entry stays readable and writable until the program ends (RCU).
     let flow = unsafe { &mut *flow };
-    let half = if from_high { &mut flow.from_high } else { &mut flow.from_low };
+    let state = flow.state;
+    let (half, opposite) = match from_high {
+        true => (&mut flow.from_high, &flow.from_low),
+        false => (&mut flow.from_low, &flow.from_high),
+    };
     // SAFETY: the helper has no preconditions.
     let time_ns = unsafe { bpf_ktime_get_ns() };
-    let moved = flow::claim(half, &tcp, owner(ifindex, way), time_ns)?;
+    let is_next = half.owner == 0 || half.next_seq == tcp.seq;
+    let moved = flow::claim(half, tcp, owner(ifindex, way), time_ns)?;
+    let kept = skip::cut(skb, tcp, half, opposite.skip != 0, state, is_next, time_ns)?;
     let mut notes = 0;
     if detected {
         counters.flows += 1;
-        notes |= NOTE_DETECTED | handshake::notes(&tcp, &key, from_high);
+        notes |= NOTE_DETECTED | handshake::notes(tcp, &key, from_high);
     }
     if moved {
         counters.owner_moves += 1;
         notes |= NOTE_OWNER_MOVED;
     }
     let mut header = MaybeUninit::uninit();
-    let header = describe(header.as_mut_ptr(), skb, &tcp, time_ns, notes);
-    match observe_emit(skb.raw(), &tcp, header, half, counters) {
+    let header = describe(header.as_mut_ptr(), skb, tcp, time_ns, notes | kept.notes);
+    // SAFETY: written by `describe`.
+    unsafe {
+        (*header).captured_len = kept.n_bytes;
+        (*header).skip_until = kept.skip_until;
+    }
+    match observe_emit(skb.raw(), tcp, header, half, counters) {
         EMITTED => Ok(()),
         code => Err(Outcome::from_code(code)),
     }
@@ -108,7 +120,7 @@ fn describe(
         (&raw mut (*header).vlan).write_volatile(vlan);
         (&raw mut (*header).hook).write_volatile(skb.hook as u8);
         (&raw mut (*header).notes).write_volatile(notes);
-        (&raw mut (*header).reserved).write_volatile(0);
+        (&raw mut (*header).skip_until).write_volatile(0);
     }
     header
 }

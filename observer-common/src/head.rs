@@ -1,0 +1,219 @@
+//! Where a message's head ends and how long its body is, from the first part of a segment: what the
+//! kernel needs to know to leave the body out by itself. It says so only of what is plain; every
+//! oddity is for the engine, which then gets all the bytes. It must not know flows or skbs.
+//!
+//! What is looked at and what was found live in one [`Part`], which is memory: of values in memory
+//! the verifier remembers nothing, so that all ways through one round of a loop look the same to
+//! it, and it walks the loop once instead of once for each combination of what came before.
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes that are looked at. Heads of servers take 150 to 600.
+pub const PART: usize = 1024;
+
+const WORDS: usize = PART / 8;
+/// Words behind the part, always zero: a line is looked at ahead of where it is.
+const PAD: usize = 4;
+/// A line that starts later is not looked into, because its start may be past the part.
+const LINE_MAX: u32 = PART as u32 - NAME_LEN - 1 - DIGITS_MAX - 2;
+
+/// The first bytes of a segment, and what is known of the head in them.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The bytes, as they lie in memory.
+    pub words: [u64; WORDS + PAD],
+    /// The value of Content-Length.
+    pub length: u64,
+    /// 1 when there was one.
+    pub has_length: u64,
+    /// The bit that the CR at the end of the last word asks of the next one's first byte.
+    pub carry: u64,
+    /// Where the line that ends the head ends.
+    pub end: u64,
+}
+
+/// No answer yet.
+pub const MORE: u32 = 0;
+/// The head ends inside the part.
+pub const END: u32 = 1;
+/// Not something to decide on.
+pub const ODD: u32 = 2;
+
+impl Part {
+    /// For tests: in the kernel the map makes it.
+    pub const EMPTY: Self =
+        Self { words: [0; WORDS + PAD], length: 0, has_length: 0, carry: 0, end: 0 };
+
+    /// Where the body starts and how long it is, when the part begins with the head of a message
+    /// whose framing is nothing but one Content-Length, and when at least a byte of body is known
+    /// to follow the head.
+    ///
+    /// `line` is [`Part::line`], which the kernel wants as a function of its own.
+    ///
+    /// Every line has to end in CRLF, and no CR or LF to stand elsewhere (RFC 9112 §2.2 lets a
+    /// recipient take them for several things).
+    #[inline(always)]
+    pub fn find(&mut self, line: impl Fn(&mut Self, u32) -> u32) -> Option<(u32, u64)> {
+        self.length = 0;
+        self.has_length = 0;
+        self.carry = 0;
+        self.end = 0;
+        if !self.may_have_body() {
+            return None;
+        }
+        let mut i = 0;
+        while i < WORDS {
+            let word = self.word(i);
+            let ends = bytes_equal(word, b'\n');
+            let returns = bytes_equal(word, b'\r');
+            if ends != returns << 8 | self.carry {
+                return None;
+            }
+            self.carry = returns >> 56;
+            if ends != 0 {
+                let mut k = 0;
+                while k < 8 {
+                    if ends >> (8 * k + 7) & 1 != 0 {
+                        match line(self, (8 * i + k + 1) as u32) {
+                            MORE => {}
+                            END => return self.answer(),
+                            _ => return None,
+                        }
+                    }
+                    k += 1;
+                }
+            }
+            i += 1;
+        }
+        None
+    }
+
+    /// Looks at the line that starts at `at`: [`MORE`], [`END`] or [`ODD`].
+    #[inline(always)]
+    pub fn line(&mut self, at: u32) -> u32 {
+        let first = self.eight(at);
+        if first as u16 == u16::from_le_bytes(*b"\r\n") {
+            self.end = u64::from(at) + 2;
+            return if at + 2 < PART as u32 { END } else { ODD };
+        }
+        // Its start may be cut off, or it continues the line before (obs-fold, RFC 9112 §5.2).
+        if at > LINE_MAX || first as u8 == b' ' || first as u8 == b'\t' {
+            return ODD;
+        }
+        let folded = first | LETTERS_8;
+        // Transfer-Encoding, or something that a lenient reader may take for it.
+        if folded == pack(b"transfer") {
+            return ODD;
+        }
+        if first | LETTERS_7 != pack(b"content-") {
+            return MORE;
+        }
+        let second = self.eight(at + 8);
+        if (second | LETTERS_6) & LOW_6 != pack(b"length") & LOW_6 {
+            return MORE;
+        }
+        if (second >> 48) as u8 != b':' || self.has_length != 0 {
+            return ODD;
+        }
+        self.has_length = 1;
+        let space = u32::from((second >> 56) as u8 == b' ');
+        self.number(at + NAME_LEN + space)
+    }
+
+    /// Digits up to the end of the line.
+    #[inline(always)]
+    fn number(&mut self, at: u32) -> u32 {
+        self.length = 0;
+        let mut k = 0;
+        while k <= DIGITS_MAX {
+            let byte = self.eight(at + k) as u8;
+            if byte == b'\r' {
+                return if k == 0 { ODD } else { MORE };
+            }
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                return ODD;
+            }
+            self.length = self.length.wrapping_mul(10).wrapping_add(u64::from(digit));
+            k += 1;
+        }
+        ODD
+    }
+
+    /// `HTTP/1.x` and a status that has a body, or one of the methods that send one. Responses to
+    /// HEAD look as if they had one; they show by what follows ([`Part::answer`]).
+    #[inline(always)]
+    fn may_have_body(&self) -> bool {
+        let first = self.word(0);
+        if first << 8 != pack(b"HTTP/1.") << 8 {
+            return first & LOW_5 == pack(b"POST ")
+                || first & LOW_4 == pack(b"PUT ")
+                || first & LOW_6 == pack(b"PATCH ");
+        }
+        // ` 200 OK`: RFC 9112 §6.3 has no body after 1xx, 204 and 304.
+        let status = (self.word(1) & LOW_4) as u32;
+        let is_plain = status as u8 == b' ' && (status >> 8) as u8 >= b'2';
+        is_plain && status != u32::from_le_bytes(*b" 204") && status != u32::from_le_bytes(*b" 304")
+    }
+
+    /// What was found, at the end of the head.
+    #[inline(always)]
+    fn answer(&self) -> Option<(u32, u64)> {
+        let end = self.end as u32;
+        // A body that begins like this would be a response behind one to HEAD.
+        let is_response = self.eight(end) << 8 == pack(b"HTTP/1.") << 8;
+        (self.has_length != 0 && !is_response).then_some((end, self.length))
+    }
+
+    #[inline(always)]
+    fn word(&self, i: usize) -> u64 {
+        u64::from_le(self.words[i])
+    }
+
+    /// Eight bytes at any place, the first one lowest; zeros behind the part.
+    #[inline(always)]
+    fn eight(&self, at: u32) -> u64 {
+        let i = (at >> 3) as usize;
+        let i = if i < WORDS + PAD - 1 { i } else { WORDS + PAD - 2 };
+        let shift = (at & 7) * 8;
+        // A shift by 64 is none: hence in two steps.
+        self.word(i) >> shift | self.word(i + 1) << 1 << (63 - shift)
+    }
+}
+
+/// The highest bit of each byte that equals `byte`, exactly: the shorter way to find a zero byte
+/// also finds a 1 behind one.
+#[inline(always)]
+const fn bytes_equal(word: u64, byte: u8) -> u64 {
+    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let different = word ^ (u64::MAX / 0xff * byte as u64);
+    !((different & LOW) + LOW | different | LOW)
+}
+
+/// Up to eight bytes, the first in the lowest octet.
+const fn pack(text: &[u8]) -> u64 {
+    let mut packed = 0;
+    let mut i = text.len();
+    while i > 0 {
+        i -= 1;
+        packed = packed << 8 | text[i] as u64;
+    }
+    packed
+}
+
+const LOW_4: u64 = u64::MAX >> 32;
+const LOW_5: u64 = u64::MAX >> 24;
+const LOW_6: u64 = u64::MAX >> 16;
+/// The bit that tells small letters from capitals, in as many bytes as there are letters.
+const LETTERS_6: u64 = 0x2020_2020_2020;
+const LETTERS_7: u64 = 0x20_2020_2020_2020;
+const LETTERS_8: u64 = 0x2020_2020_2020_2020;
+
+/// `content-length:`
+const NAME_LEN: u32 = 15;
+/// Ten digits are 2³¹ and more; nobody's body takes more than 15.
+const DIGITS_MAX: u32 = 15;
+
+const _: () = assert!(PAD * 8 >= 16);

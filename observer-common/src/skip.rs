@@ -1,0 +1,112 @@
+//! Which part of a segment stays in the kernel while a stretch of a half is being skipped, and when
+//! a half that is quiet still shows a sign of life. Sequence numbers only: it must not know what
+//! the bytes mean, nor who asked for the skip.
+//!
+//! A stretch is `skip_from..skip_until` on the circle of sequence numbers, less than 2³¹ long. What
+//! lies in front of it is emitted: a segment that arrives late may hold the end of the message
+//! before. What lies behind it ends the skip.
+
+use crate::flow::{Half, STATE_QUIET, STATE_WATCHED, is_after};
+use crate::headers::{DTH, FIN, RST, SYN, Tcp};
+
+#[cfg(test)]
+mod tests;
+
+/// What a segment comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Emitted as it is.
+    Whole,
+    /// Only its first so many bytes of payload.
+    Front(u32),
+    /// A record without bytes.
+    Bare,
+    /// Without its first so many bytes, as if it had begun behind them.
+    Tail(u32),
+    /// Nothing at all.
+    Nothing,
+}
+
+/// The longest stretch: one further, and its end would count as lying behind its start.
+pub const SKIP_MAX: u32 = i32::MAX as u32;
+
+impl Half {
+    /// Leaves out what comes from `from` up to `until`.
+    #[inline(always)]
+    pub fn skip(&mut self, from: u32, until: u32) {
+        self.skip_from = from;
+        self.skip_until = until;
+        self.skip = 1;
+    }
+
+    /// Leaves out everything up to `until`, whatever of it has been seen. Ignored when that has
+    /// passed already: then it would end at the next segment anyway.
+    pub fn skip_all(&mut self, until: u32) -> bool {
+        let is_ahead = is_after(until, self.next_seq);
+        if is_ahead {
+            self.skip(until.wrapping_sub(SKIP_MAX), until);
+        }
+        is_ahead
+    }
+
+    /// What becomes of a segment of this half at `now` ([`crate::flow::millis`]). `opposite` is
+    /// the half that the segment acknowledges.
+    ///
+    /// The segment that reaches the end of the stretch, or passes it, ends the skip. If it was lost
+    /// before it came here, any later one does.
+    #[inline(always)]
+    pub fn cut(&mut self, tcp: &Tcp, state: u32, opposite_skips: bool, now: u32) -> Cut {
+        if state == STATE_QUIET || state == STATE_WATCHED {
+            return self.inside(tcp, now);
+        }
+        if self.skip == 0 {
+            let is_plain_ack = tcp.payload_len == 0 && tcp.flags & MUST == 0;
+            return if is_plain_ack && opposite_skips { Cut::Nothing } else { Cut::Whole };
+        }
+        // How far the segment begins in front of the end, and in front of the stretch; and how far
+        // it ends past the end. Each is less than 2³¹ away, by the bound on the stretch.
+        let to_end = self.skip_until.wrapping_sub(tcp.seq) as i32;
+        let in_front = self.skip_from.wrapping_sub(tcp.seq) as i32;
+        let past_end = (tcp.payload_len as i32).wrapping_sub(to_end);
+        if to_end <= 0 {
+            self.skip = 0;
+            return Cut::Whole;
+        }
+        if in_front > 0 {
+            // The head whose body is left out, or what came late from before it.
+            if in_front as u32 >= tcp.payload_len {
+                return Cut::Whole;
+            }
+            if past_end >= 0 {
+                self.skip = 0;
+            }
+            // More than one message: such a segment is never cut when it is new, so this one
+            // joins several that were sent before.
+            return if past_end > 0 { Cut::Whole } else { Cut::Front(in_front as u32) };
+        }
+        if past_end < 0 {
+            return self.inside(tcp, now);
+        }
+        self.skip = 0;
+        if past_end == 0 { Cut::Bare } else { Cut::Tail(to_end as u32) }
+    }
+
+    /// Inside the stretch: bare where something else than bytes happens, and now and then, so that
+    /// user space can tell a long body from a dead connection, and count what passes. A record a
+    /// second does for the first. For the other the numbers must not turn half their circle unseen:
+    /// each 256 MiB of it, exactly one segment steps over a boundary.
+    #[inline(always)]
+    fn inside(&self, tcp: &Tcp, now: u32) -> Cut {
+        let end = tcp.seq.wrapping_add(tcp.payload_len);
+        let is_step = tcp.seq >> STEP_SHIFT != end >> STEP_SHIFT;
+        let is_due = tcp.payload_len > 0 && now.wrapping_sub(self.record_time) >= SIGN_OF_LIFE;
+        if tcp.flags & MUST != 0 || is_step || is_due { Cut::Bare } else { Cut::Nothing }
+    }
+}
+
+/// What user space hears of in any case.
+pub const MUST: u16 = SYN | FIN | RST | DTH;
+
+const STEP_SHIFT: u32 = 28;
+/// About a second, in `flow::millis`.
+pub const SIGN_OF_LIFE: u32 = 1000;

@@ -1,0 +1,63 @@
+//! Leaving out what nobody asked for: the stretch of a body that user space named, or that the
+//! kernel found by itself (`body`). Which part of a segment goes is decided in
+//! `observer_common::skip`.
+
+use observer_common::flow::{Half, millis};
+use observer_common::headers::Tcp;
+use observer_common::record::{Hook, NOTE_SKIPS};
+use observer_common::skip::Cut;
+use observer_common::stats::Outcome;
+
+use crate::body;
+use crate::skb::Skb;
+
+/// What of a segment goes into its records.
+pub struct Kept {
+    /// Bytes of payload, from the first on, at most.
+    pub n_bytes: u32,
+    pub notes: u8,
+    pub skip_until: u32,
+}
+
+/// Takes from the segment what is to be left out; an error when nothing remains. `is_next`: it
+/// begins where the half had ended so far.
+#[inline(always)]
+pub fn cut(
+    skb: &Skb,
+    tcp: &mut Tcp,
+    half: &mut Half,
+    opposite_skips: bool,
+    state: u32,
+    is_next: bool,
+    time_ns: u64,
+) -> Result<Kept, Outcome> {
+    // The socket filter has no room for this (20,480 bytes before Linux 6.8), and user space
+    // skips there as well, only later.
+    if is_next && !matches!(skb.hook, Hook::Socket) {
+        body::leave_out(skb, tcp, half, state);
+    }
+    if tcp.payload_len > 0 {
+        half.data_ack = tcp.ack;
+        half.has_data = 1;
+    }
+    let now = millis(time_ns);
+    let skips = half.skip != 0;
+    let skip_until = half.skip_until;
+    let n_bytes = match half.cut(tcp, state, opposite_skips, now) {
+        Cut::Whole => u32::MAX,
+        Cut::Front(n_bytes) => n_bytes,
+        Cut::Bare => 0,
+        Cut::Tail(n_gone) => {
+            tcp.seq = tcp.seq.wrapping_add(n_gone);
+            tcp.payload_offset += n_gone;
+            tcp.payload_len -= n_gone;
+            u32::MAX
+        }
+        Cut::Nothing => return Err(Outcome::Skipped),
+    };
+    half.record_time = now;
+    Ok(match skips {
+        true => Kept { n_bytes, notes: NOTE_SKIPS, skip_until },
+        false => Kept { n_bytes, notes: 0, skip_until: 0 },
+    })
+}
