@@ -5,7 +5,7 @@
 use std::mem::offset_of;
 
 use observer_common::record::{
-    self, HEADER_LEN, NOTE_BY_INITIATOR, NOTE_FROM_START, RecordHeader, VLAN_NONE,
+    self, HEADER_LEN, NOTE_BY_INITIATOR, NOTE_FROM_START, NOTE_SKIPS, RecordHeader, VLAN_NONE,
 };
 
 use crate::segment::{Endpoint, Hook, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
@@ -79,6 +79,8 @@ pub fn decode(record: &[u8], clock: ClockOffset) -> Result<Segment<'_>, DecodeEr
             srtt_us: field.u32::<{ offset_of!(RecordHeader, srtt_us) }>(),
             retransmits: field.u32::<{ offset_of!(RecordHeader, retransmits) }>(),
             records_lost: field.u32::<{ offset_of!(RecordHeader, records_lost) }>(),
+            skip_until: (notes & NOTE_SKIPS != 0)
+                .then(|| SeqNumber(field.u32::<{ offset_of!(RecordHeader, skip_until) }>())),
             from_start: (notes & NOTE_FROM_START != 0).then_some(notes & NOTE_BY_INITIATOR != 0),
             ..Origin::default()
         },
@@ -166,6 +168,16 @@ mod tests {
             ..Origin::default()
         };
         assert_eq!(segment.origin, expected);
+    }
+
+    #[test]
+    fn a_skip_is_one_only_where_the_note_says_so() {
+        let mut bytes = record(0, 0, b"");
+        bytes[offset_of!(RecordHeader, skip_until)..][..4].copy_from_slice(&7u32.to_ne_bytes());
+        assert_eq!(decode(&bytes, ClockOffset(0)).unwrap().origin.skip_until, None);
+        bytes[offset_of!(RecordHeader, notes)] = NOTE_SKIPS;
+        let segment = decode(&bytes, ClockOffset(0)).unwrap();
+        assert_eq!(segment.origin.skip_until, Some(SeqNumber(7)));
     }
 
     #[test]

@@ -19,7 +19,10 @@ fn find(segment: &[u8]) -> Option<(u32, u64)> {
     for (word, bytes) in part.words.iter_mut().zip(words) {
         *word = u64::from_ne_bytes(*bytes);
     }
-    part.find(Part::line)
+    match part.find(Part::line) {
+        0 => None,
+        end => Some((end, part.length)),
+    }
 }
 
 /// The head decides, and ends where it does, at every place of its end within a word.

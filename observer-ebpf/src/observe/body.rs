@@ -34,7 +34,7 @@ pub fn leave_out(skb: &Skb, tcp: &Tcp, half: &mut Half, state: u32) {
         return;
     }
     let found = observe_head(part);
-    if found == 0 {
+    if found == 0 || found > tcp.payload_len {
         return;
     }
     let n_body = tcp.payload_len - found;
@@ -58,10 +58,7 @@ pub fn leave_out(skb: &Skb, tcp: &Tcp, half: &mut Half, state: u32) {
 extern "C" fn observe_head(part: *mut Part) -> u32 {
     // SAFETY: the caller's; the verifier takes it for a pointer that may be null.
     let Some(part) = (unsafe { part.as_mut() }) else { return 0 };
-    match part.find(|part, at| observe_line(part, at)) {
-        Some((end, _)) if end < SEGMENT_MIN => end,
-        _ => 0,
-    }
+    part.find(|part, at| observe_line(part, at))
 }
 
 /// `Part::line`. Global, for the reasons in `headers`.

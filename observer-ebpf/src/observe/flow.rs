@@ -4,16 +4,17 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
 use observer_common::detect::{WINDOW, Window, begins_like_http, n_empty_line};
-use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_OFF, Sight};
-use observer_common::headers::{ACK, SYN, Tcp};
+use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_QUIET, STATE_WATCHED, Sight};
+use observer_common::headers::{ACK, DTH, SYN, Tcp};
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
 use crate::handshake;
-use crate::maps::FLOWS;
+use crate::maps::{FLOWS, WATCH_DTH};
 use crate::skb::Skb;
 
-/// The entry of a flow known as HTTP, and whether this very segment made it known.
+/// The entry of a flow known as HTTP, and whether this very segment made it known; or of one that is
+/// watched for another reason.
 #[inline(always)]
 pub fn find(
     skb: &Skb,
@@ -21,30 +22,45 @@ pub fn find(
     key: &FlowKey,
     from_high: bool,
 ) -> Result<(*mut Flow, bool), Outcome> {
-    if let Some(flow) = FLOWS.get_ptr_mut(key) {
-        // SAFETY: entries of an LRU map stay readable until the program ends (RCU).
-        if unsafe { (*flow).state } != STATE_OFF {
-            return Ok((flow, false));
-        }
-        // A SYN starts another connection between the same ends; the verdict was on the last one.
-        if tcp.flags & (SYN | ACK) != SYN {
-            return Err(Outcome::TurnedOff);
-        }
-        if FLOWS.remove(key).is_err() {
-            return Err(Outcome::TurnedOff);
+    let opens = tcp.flags & (SYN | ACK) == SYN;
+    if let Some(entry) = FLOWS.get_ptr_mut(key) {
+        // SAFETY: entries of an LRU map stay readable and writable until the program ends (RCU).
+        let flow = unsafe { &mut *entry };
+        match flow.state {
+            STATE_HTTP => return Ok((entry, false)),
+            STATE_WATCHED => {
+                let becomes_http = observe_detect(skb.raw(), tcp) == HTTP;
+                if becomes_http {
+                    flow.state = STATE_HTTP;
+                }
+                return Ok((entry, becomes_http));
+            }
+            // A SYN starts another connection between the same ends; the verdict was on the last.
+            STATE_QUIET => {
+                if opens {
+                    flow.state = STATE_HTTP;
+                }
+                return Ok((entry, false));
+            }
+            _ if opens => {
+                if FLOWS.remove(key).is_err() {
+                    return Err(Outcome::TurnedOff);
+                }
+            }
+            _ => return Err(Outcome::TurnedOff),
         }
     }
-    if tcp.flags & (SYN | ACK) == SYN {
+    if opens {
         handshake::remember(tcp, key, from_high);
     }
-    match observe_detect(skb.raw(), tcp) {
-        HTTP => {}
+    let new = match observe_detect(skb.raw(), tcp) {
+        HTTP => &NEW_FLOW,
+        _ if WATCH_DTH.load() != 0 && tcp.flags & DTH != 0 => &WATCHED_FLOW,
         code => return Err(Outcome::from_code(code)),
-    }
-    #[expect(clippy::needless_borrows_for_generic_args, reason = "by value it goes on the stack")]
-    FLOWS.insert(key, &NEW_FLOW, 0).map_err(|_| Outcome::FlowTable)?;
+    };
+    FLOWS.insert(key, new, 0).map_err(|_| Outcome::FlowTable)?;
     match FLOWS.get_ptr_mut(key) {
-        Some(flow) => Ok((flow, true)),
+        Some(flow) => Ok((flow, new.state == STATE_HTTP)),
         None => Err(Outcome::FlowTable),
     }
 }
@@ -110,6 +126,7 @@ const HTTP: u32 = Outcome::Emitted as u32;
 
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };
+static WATCHED_FLOW: Flow = Flow { state: STATE_WATCHED, ..Flow::EMPTY };
 
 /// Ok when `owner` owns the half, by now; true when it took the half over from another.
 #[inline(always)]

@@ -15,3 +15,5 @@ mod helpers;
 mod needs;
 mod owner;
 mod rig;
+mod skip;
+mod watch;

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) host: Option<config::Network>,
     pub(crate) capture_limit: Option<u32>,
     pub(crate) ring_bytes: Option<u32>,
+    pub(crate) body_prefix: Option<u32>,
+    pub(crate) watch_dth: bool,
 }
 
 pub(crate) struct Rig {
@@ -67,12 +69,18 @@ impl Rig {
         let mut hosts = [[0u64; 4]; config::HOSTS_MAX];
         hosts[0] = [host.network[0], host.network[1], host.mask[0], host.mask[1]];
         let limit = settings.capture_limit.unwrap_or(u32::MAX);
+        let skip_bodies = u32::from(settings.body_prefix.is_some());
+        let body_prefix = settings.body_prefix.unwrap_or(0);
+        let watch_dth = u32::from(settings.watch_dth);
         let mut ebpf = EbpfLoader::new()
             .override_global(config::PORTS, &ports, true)
             .override_global(config::PORTS_ON, &ports_on, true)
             .override_global(config::HOSTS, &hosts, true)
             .override_global(config::HOSTS_LEN, &hosts_len, true)
             .override_global(config::CAPTURE_LIMIT, &limit, true)
+            .override_global(config::SKIP_BODIES, &skip_bodies, true)
+            .override_global(config::BODY_PREFIX, &body_prefix, true)
+            .override_global(config::WATCH_DTH, &watch_dth, true)
             .map_max_entries(config::RING, settings.ring_bytes.unwrap_or(1 << 20))
             .load(OBJECT)
             .unwrap();

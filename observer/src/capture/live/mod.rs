@@ -26,8 +26,10 @@ pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
+use observer_common::flow::{STATE_HTTP, STATE_QUIET};
+
 use crate::decode::decode;
-use crate::segment::{FlowKey, Segment};
+use crate::segment::{FlowKey, Segment, SeqNumber};
 use clock::Clock;
 use links::{Change, Links};
 use object::Object;
@@ -154,6 +156,36 @@ impl Capture {
     /// a SYN starts a new connection between the same ends.
     pub fn forget(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
         self.object.forget(flow)
+    }
+
+    /// Leaves out the payload of one half up to a sequence number: a body that nobody asked for.
+    /// `from_high`: the half that the flow's higher endpoint sends. Ignored when that number has
+    /// passed, or when the kernel does not know the flow any more; then its bytes keep coming. At
+    /// most 2³¹ - 1 bytes from where the half is: for more, call again on the way.
+    ///
+    /// The segment that reaches the number still gives a record, and so do SYN, FIN, RST and DTH
+    /// and, once a second or so and every 256 MiB, one of those in between.
+    pub fn skip(
+        &mut self,
+        flow: &FlowKey,
+        from_high: bool,
+        until: SeqNumber,
+    ) -> Result<(), CaptureError> {
+        self.object.change(flow, |entry| match (entry.state, from_high) {
+            (STATE_HTTP, true) => entry.from_high.skip_all(until.0),
+            (STATE_HTTP, false) => entry.from_low.skip_all(until.0),
+            _ => false,
+        })
+    }
+
+    /// Leaves out the payload of both halves for good: a tunnel. SYN, FIN, RST and DTH, and signs
+    /// of life as for [`Capture::skip`], still give records, without bytes; a SYN that starts a new
+    /// connection ends it.
+    pub fn quiet(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
+        self.object.change(flow, |entry| {
+            entry.state = STATE_QUIET;
+            true
+        })
     }
 
     /// Attaches to what has come and lets go of what went.

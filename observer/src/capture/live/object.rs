@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use aya::maps::{Array, HashMap, MapData, MapType, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, MapType, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS, words};
@@ -90,16 +90,49 @@ impl Object {
     }
 
     pub(super) fn forget(&mut self, key: &FlowKey) -> Result<(), CaptureError> {
-        let key = Wire(flow::FlowKey {
-            low: words(key.low.addr),
-            high: words(key.high.addr),
-            low_port: key.low.port,
-            high_port: key.high.port,
-            reserved: 0,
-        });
         let value = Wire(flow::Flow { state: STATE_OFF, ..flow::Flow::EMPTY });
-        Ok(self.flows.insert(key, value, 0)?)
+        Ok(self.flows.insert(wire(key), value, 0)?)
     }
+
+    /// Changes the entry of a flow, if there is one and `change` says that it did.
+    ///
+    /// The kernel goes on writing the entry meanwhile, and loses what it wrote between the two
+    /// calls here: the time and the numbers of a segment or two, which the next ones bring again,
+    /// or a skip that it had begun or ended. A skip that is lost means bytes that are copied, and
+    /// one that comes back after its end is ended by the next segment.
+    pub(super) fn change(
+        &mut self,
+        key: &FlowKey,
+        change: impl FnOnce(&mut flow::Flow) -> bool,
+    ) -> Result<(), CaptureError> {
+        let key = wire(key);
+        let mut value = match self.flows.get(&key, 0) {
+            Ok(value) => value,
+            Err(MapError::KeyNotFound) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if !change(&mut value.0) {
+            return Ok(());
+        }
+        match self.flows.insert(key, value, BPF_EXIST) {
+            Err(MapError::SyscallError(error))
+                if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
+            {
+                Ok(())
+            }
+            result => Ok(result?),
+        }
+    }
+}
+
+fn wire(key: &FlowKey) -> Wire<flow::FlowKey> {
+    Wire(flow::FlowKey {
+        low: words(key.low.addr),
+        high: words(key.high.addr),
+        low_port: key.low.port,
+        high_port: key.high.port,
+        reserved: 0,
+    })
 }
 
 /// The read-only globals, in the shapes of `observer_common::config`.
@@ -109,6 +142,9 @@ struct Settings {
     hosts_len: u32,
     hosts: [[u64; 4]; HOSTS_MAX],
     capture_limit: u32,
+    skip_bodies: u32,
+    body_prefix: u32,
+    watch_dth: u32,
     fill_mark: u64,
     ring_bytes: u32,
 }
@@ -135,6 +171,9 @@ impl Settings {
             hosts_len: n_hosts as u32,
             hosts,
             capture_limit: options.capture_limit,
+            skip_bodies: u32::from(options.body_prefix.is_some()),
+            body_prefix: options.body_prefix.unwrap_or(0),
+            watch_dth: u32::from(options.watch_dth),
             fill_mark: u64::from(ring_bytes / FILL_MARK_PART).min(FILL_MARK_MAX),
             ring_bytes,
         })
@@ -147,6 +186,9 @@ impl Settings {
             .override_global(config::HOSTS_LEN, &self.hosts_len, true)
             .override_global(config::HOSTS, &self.hosts, true)
             .override_global(config::CAPTURE_LIMIT, &self.capture_limit, true)
+            .override_global(config::SKIP_BODIES, &self.skip_bodies, true)
+            .override_global(config::BODY_PREFIX, &self.body_prefix, true)
+            .override_global(config::WATCH_DTH, &self.watch_dth, true)
             .override_global(config::FILL_MARK, &self.fill_mark, true);
     }
 }
@@ -196,6 +238,8 @@ fn refused(program: &'static str, error: ProgramError) -> CaptureError {
     }
 }
 
+/// Only where there is an entry (include/uapi/linux/bpf.h).
+const BPF_EXIST: u64 = 2;
 /// The largest power of two that a u32 holds is more than anybody needs, and twice it is mapped.
 const RING_MAX: u32 = 1 << 30;
 /// The reader is woken early enough to leave most of the ring for what comes meanwhile,

@@ -19,6 +19,11 @@ pub struct Options {
     pub max_flows: u32,
     /// Payload bytes to copy of one segment, at most.
     pub capture_limit: u32,
+    /// Leave bodies out in the kernel but for their first so many bytes, where it can tell by
+    /// itself how long they are. `None` copies them. [`super::Capture::skip`] works in any case.
+    pub body_prefix: Option<u32>,
+    /// Emit bare records of flows that are not HTTP, from the first segment with DTH (RFC 9401) on.
+    pub watch_dth: bool,
 }
 
 impl Default for Options {
@@ -32,6 +37,8 @@ impl Default for Options {
             ring_bytes: 16 << 20,
             max_flows: 65536,
             capture_limit: u32::MAX,
+            body_prefix: None,
+            watch_dth: false,
         }
     }
 }
