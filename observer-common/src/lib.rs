@@ -12,6 +12,7 @@ pub mod detect;
 pub mod flow;
 pub mod head;
 pub mod headers;
+pub mod mark;
 pub mod record;
 pub mod skip;
 pub mod stats;

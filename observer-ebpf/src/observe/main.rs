@@ -14,6 +14,7 @@ mod handshake;
 mod headers;
 mod maps;
 mod ring;
+mod setting;
 mod skb;
 mod skip;
 mod tap;

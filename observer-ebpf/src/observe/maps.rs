@@ -1,14 +1,14 @@
 //! The maps and the read-only globals; names and shapes as `observer_common::config` has them.
 //! User space sets the sizes and the globals before the programs load.
 
-use core::ptr::{addr_of, read_volatile};
-
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::head::Part;
 use observer_common::stats::Counters;
+
+use crate::setting::Setting;
 
 #[map]
 pub static RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
@@ -30,30 +30,6 @@ pub static PARTS: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
 /// 1 while the reader sleeps on an empty ring and wants to be woken by the next record.
 #[map]
 pub static SLEEPER: Array<u32> = Array::with_max_entries(1, 0);
-
-/// A global that user space may set before the load. Reads are volatile, or the compiler would
-/// fold in the value that stands here.
-#[repr(transparent)]
-pub struct Setting<T>(T);
-
-impl<T: Copy> Setting<T> {
-    #[inline(always)]
-    pub fn load(&self) -> T {
-        // SAFETY: the reference is valid, and .rodata does not change after the load.
-        unsafe { read_volatile(&self.0) }
-    }
-}
-
-impl<T: Copy, const N: usize> Setting<[T; N]> {
-    /// One element. An index past the end reads the last one: the caller's loop is bounded, and
-    /// the verifier wants the bound at the load.
-    #[inline(always)]
-    pub fn at(&self, index: usize) -> T {
-        let index = if index < N { index } else { N - 1 };
-        // SAFETY: the index is below N, and .rodata does not change after the load.
-        unsafe { read_volatile(addr_of!(self.0).cast::<T>().add(index)) }
-    }
-}
 
 #[unsafe(no_mangle)]
 pub static PORTS_ON: Setting<u32> = Setting(0);

@@ -43,6 +43,10 @@ pub(crate) enum Command {
     /// written, and a summary with the losses goes to standard error.
     #[cfg(feature = "live")]
     Run(Box<RunArgs>),
+    /// Set the TCP flag DTH (RFC 9401) on segments of this host
+    #[cfg(feature = "live")]
+    #[command(subcommand)]
+    Dth(DthCommand),
     /// Print the JSON Schema of the events
     Schema,
 }
@@ -110,6 +114,47 @@ pub(crate) struct RunArgs {
     /// Serve no socket
     #[arg(long, conflicts_with = "socket")]
     pub(crate) no_socket: bool,
+    /// Stop after this time: 10s, 2m, 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Subcommand)]
+pub(crate) enum DthCommand {
+    /// Announce the death of connections: set DTH on chosen segments as they leave
+    ///
+    /// A segment is marked when it fits every option given; one of --port, --host, --cgroup and
+    /// --when has to be. SYN segments never are. Nothing is dropped or delayed and checksums stay
+    /// right. Where a device cuts large segments up, every part carries the flag. Ctrl-C detaches
+    /// and says how many segments were marked.
+    Mark(MarkArgs),
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+#[command(after_help = MARK_EXAMPLES)]
+pub(crate) struct MarkArgs {
+    /// Interface that the segments leave through; may be repeated or a list: eth0,lo
+    #[arg(short, long = "interface", value_name = "NAME", value_delimiter = ',', required = true)]
+    pub(crate) interfaces: Vec<String>,
+    /// Only flows with this TCP port at either end; may be repeated or a list: 80,8080
+    #[arg(short, long = "port", value_name = "PORT", value_delimiter = ',')]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) ports: Vec<u16>,
+    /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
+    #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
+    pub(crate) hosts: Vec<Network>,
+    /// Only what processes of this cgroup (v2), or of one below it, send
+    #[arg(long, value_name = "PATH")]
+    pub(crate) cgroup: Option<PathBuf>,
+    /// Only segments with this text in the first 2 KiB of their payload; up to 64 bytes
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) when: Option<String>,
+    /// Stop after this many segments
+    #[arg(short = 'n', long, value_name = "COUNT")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub(crate) count: Option<u32>,
     /// Stop after this time: 10s, 2m, 1h30m
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
@@ -212,3 +257,9 @@ Examples:
   observer run --config /etc/observer.toml
   observer run -o /var/log/observer.ndjson -p 80,8080
   observer run | vector --config vector.toml";
+#[cfg(feature = "live")]
+const MARK_EXAMPLES: &str = "\
+Examples:
+  observer dth mark -i lo -p 8080 -n 1             one segment of a flow with port 8080
+  observer dth mark -i eth0 --host 10.0.0.7 --for 5s
+  observer dth mark -i eth0 -p 80 --when 'この戦争が終わったら'";

@@ -2,6 +2,8 @@
 //! their own words. Messages go to standard error as `observer: ...`, events to standard output.
 
 mod args;
+#[cfg(feature = "live")]
+mod dth;
 mod filter;
 mod output;
 mod pretty;
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => tail::run(args, cli.color),
         #[cfg(feature = "live")]
         Command::Run(args) => run::run(args),
+        #[cfg(feature = "live")]
+        Command::Dth(command) => dth::run(command),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
     };

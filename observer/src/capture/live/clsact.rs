@@ -16,6 +16,7 @@ use netlink_packet_route::tc::{
     self, TcAttribute, TcFilterBpfOption, TcHeader, TcMessage, TcOption,
 };
 use observer_common::config::{TC_EGRESS, TC_INGRESS};
+use observer_common::mark::MARK_EGRESS;
 
 use super::Interface;
 use super::netlink::{self, NetlinkError};
@@ -121,7 +122,7 @@ impl Filter {
     /// The mark, when the filter is ours and its process is gone.
     fn leftover(&self) -> Option<Mark> {
         let name = self.name.as_deref()?;
-        if name != TC_INGRESS && name != TC_EGRESS {
+        if name != TC_INGRESS && name != TC_EGRESS && name != MARK_EGRESS {
             return None;
         }
         let mark = Mark::read(u32::from(self.message.header.handle))?;

@@ -1,6 +1,7 @@
 //! Why a capture did not start or stopped.
 
 use std::io;
+use std::path::PathBuf;
 
 use aya::EbpfError;
 use aya::maps::MapError;
@@ -47,6 +48,12 @@ pub enum CaptureError {
 
     #[error("cannot follow the interfaces")]
     Links(#[from] NetlinkError),
+
+    #[error("{} is no cgroup: name a directory below the mount of cgroup2", .path.display())]
+    NoCgroup { path: PathBuf },
+
+    #[error("a text to mark has 1 to {max} bytes, and this one {n_bytes}")]
+    TextLength { n_bytes: usize, max: usize },
 
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },

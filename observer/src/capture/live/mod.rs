@@ -10,6 +10,7 @@ mod clsact;
 mod error;
 mod ledger;
 mod links;
+mod marker;
 mod netlink;
 mod object;
 mod options;
@@ -24,6 +25,7 @@ use std::time::Duration;
 pub use error::CaptureError;
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
+pub use marker::{Marked, Marker, Selection};
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
 use observer_common::flow::{STATE_HTTP, STATE_QUIET};

@@ -151,25 +151,12 @@ struct Settings {
 
 impl Settings {
     fn new(options: &Options) -> Result<Self, CaptureError> {
-        let mut ports = [0; PORT_WORDS];
-        for port in &options.ports {
-            ports[usize::from(port >> 6)] |= 1 << (port & 63);
-        }
-        let n_hosts = options.hosts.len();
-        if n_hosts > HOSTS_MAX {
-            return Err(CaptureError::TooManyHosts { n_hosts, max: HOSTS_MAX });
-        }
-        let mut hosts = [[0; 4]; HOSTS_MAX];
-        for (slot, host) in hosts.iter_mut().zip(&options.hosts) {
-            let Network { network, mask } = network(*host);
-            *slot = [network[0], network[1], mask[0], mask[1]];
-        }
         let ring_bytes = ring_bytes(options.ring_bytes);
         Ok(Self {
             ports_on: u32::from(!options.ports.is_empty()),
-            ports,
-            hosts_len: n_hosts as u32,
-            hosts,
+            ports: port_bits(&options.ports),
+            hosts_len: options.hosts.len() as u32,
+            hosts: host_words(&options.hosts)?,
             capture_limit: options.capture_limit,
             skip_bodies: u32::from(options.body_prefix.is_some()),
             body_prefix: options.body_prefix.unwrap_or(0),
@@ -193,6 +180,29 @@ impl Settings {
     }
 }
 
+/// The global `PORTS`.
+pub(super) fn port_bits(ports: &[u16]) -> [u64; PORT_WORDS] {
+    let mut bits = [0; PORT_WORDS];
+    for port in ports {
+        bits[usize::from(port >> 6)] |= 1 << (port & 63);
+    }
+    bits
+}
+
+/// The global `HOSTS`.
+pub(super) fn host_words(hosts: &[HostFilter]) -> Result<[[u64; 4]; HOSTS_MAX], CaptureError> {
+    let n_hosts = hosts.len();
+    if n_hosts > HOSTS_MAX {
+        return Err(CaptureError::TooManyHosts { n_hosts, max: HOSTS_MAX });
+    }
+    let mut words = [[0; 4]; HOSTS_MAX];
+    for (slot, host) in words.iter_mut().zip(hosts) {
+        let Network { network, mask } = network(*host);
+        *slot = [network[0], network[1], mask[0], mask[1]];
+    }
+    Ok(words)
+}
+
 fn network(host: HostFilter) -> Network {
     match host.address {
         // The prefix counts from the IPv4 address, which is the end of a mapped one.
@@ -209,7 +219,7 @@ fn ring_bytes(wanted: u32) -> u32 {
     wanted.clamp(page, RING_MAX).next_power_of_two()
 }
 
-fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
     ebpf.take_map(name).ok_or(CaptureError::Incomplete(name))
 }
 
@@ -224,7 +234,7 @@ fn explain(error: aya::EbpfError, backend: Backend) -> CaptureError {
     CaptureError::Load(error)
 }
 
-fn refused(program: &'static str, error: ProgramError) -> CaptureError {
+pub(super) fn refused(program: &'static str, error: ProgramError) -> CaptureError {
     match error {
         ProgramError::LoadError { io_error, .. }
             if io_error.raw_os_error() == Some(libc::EPERM) =>

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use aya::programs::tc::{NlOptions, SchedClassifierLink, TcAttachOptions};
-use aya::programs::{LinkOrder, ProgramError, TcAttachType};
+use aya::programs::tc::{NlOptions, SchedClassifier, SchedClassifierLink, TcAttachOptions};
+use aya::programs::{LinkOrder, ProgramError, ProgramId, TcAttachType};
 use observer_common::config::{TC_EGRESS, TC_INGRESS};
+use observer_common::mark::MARK_EGRESS;
 
 use super::clsact::Clsact;
 use super::object::Object;
@@ -57,24 +58,13 @@ impl Taps {
     ) -> Result<SchedClassifierLink, ProgramError> {
         let classifier =
             object.classifier(program).map_err(|_| ProgramError::UnexpectedProgramType)?;
-        if self.mode != TcAttach::Clsact {
-            // At the head: a program in front of ours that ends the chain would hide traffic.
-            let head = TcAttachOptions::TcxOrder(LinkOrder::first());
-            match classifier.attach_with_options(&link.name, hook, head) {
-                Ok(id) => return classifier.take_link(id),
-                Err(error) if self.mode == TcAttach::Auto && is_without_tcx(&error) => {
-                    self.mode = TcAttach::Clsact;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let handle = self.clsact.prepare(link)?;
-        // Priority 1 is the head of the chain, and within one priority cls_bpf puts the newest
-        // filter first (cls_bpf_change, `list_add_rcu`).
-        let options = NlOptions { priority: 1, handle, classid: None };
-        let options = TcAttachOptions::Netlink(options);
-        let id = classifier.attach_with_options(&link.name, hook, options)?;
-        classifier.take_link(id)
+        // At the head: a program in front of ours that ends the chain would hide traffic. But
+        // behind our own `mark`, or its marks would not be seen.
+        let order = match last_marker(&link.name, hook) {
+            Some(id) => LinkOrder::after_program_id(id),
+            None => LinkOrder::first(),
+        };
+        attach(classifier, link, hook, order, &mut self.mode, &mut self.clsact)
     }
 
     /// The interface is gone, and what was attached to it went with it.
@@ -82,6 +72,42 @@ impl Taps {
         self.clsact.forget(ifindex);
         self.held.remove(&ifindex);
     }
+}
+
+/// Attaches through TCX in that order, or at the head of a clsact qdisc.
+pub(super) fn attach(
+    classifier: &mut SchedClassifier,
+    link: &Interface,
+    hook: TcAttachType,
+    order: LinkOrder,
+    mode: &mut TcAttach,
+    clsact: &mut Clsact,
+) -> Result<SchedClassifierLink, ProgramError> {
+    if *mode != TcAttach::Clsact {
+        match classifier.attach_with_options(&link.name, hook, TcAttachOptions::TcxOrder(order)) {
+            Ok(id) => return classifier.take_link(id),
+            Err(error) if *mode == TcAttach::Auto && is_without_tcx(&error) => {
+                *mode = TcAttach::Clsact;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let handle = clsact.prepare(link)?;
+    // Priority 1 is the head of the chain, and within one priority cls_bpf puts the newest
+    // filter first (cls_bpf_change, `list_add_rcu`).
+    let options = NlOptions { priority: 1, handle, classid: None };
+    let options = TcAttachOptions::Netlink(options);
+    let id = classifier.attach_with_options(&link.name, hook, options)?;
+    classifier.take_link(id)
+}
+
+/// The last program of ours that marks, at a TCX hook. Without TCX there is nothing to ask.
+fn last_marker(name: &str, hook: TcAttachType) -> Option<ProgramId> {
+    let (_, programs) = SchedClassifier::query_tcx(name, hook).ok()?;
+    let marker = programs.iter().rfind(|program| program.name_as_str() == Some(MARK_EGRESS))?;
+    // SAFETY: the kernel has just named this program; when it goes in between, the attachment
+    // fails and says so.
+    Some(unsafe { ProgramId::new(marker.id()) })
 }
 
 /// Before 6.6 the kernel does not know the attach type and says EINVAL (bpf_prog_attach_check).
