@@ -12,6 +12,7 @@ mod detection;
 mod devices;
 mod frames;
 mod helpers;
+mod mark;
 mod needs;
 mod owner;
 mod rig;
