@@ -193,7 +193,7 @@ impl Part {
 const fn bytes_equal(word: u64, byte: u8) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     let different = word ^ (u64::MAX / 0xff * byte as u64);
-    !((different & LOW) + LOW | different | LOW)
+    !(((different & LOW) + LOW) | different | LOW)
 }
 
 /// Up to eight bytes, the first in the lowest octet.

@@ -160,6 +160,6 @@ fn cgroup_id(path: &Path) -> Result<u64, CaptureError> {
     }
     // SAFETY: the call has filled it.
     let about = unsafe { about.assume_init() };
-    let is_cgroup = about.f_type as i64 == libc::CGROUP2_SUPER_MAGIC as i64;
+    let is_cgroup = about.f_type == libc::CGROUP2_SUPER_MAGIC;
     if is_cgroup && metadata.is_dir() { Ok(metadata.ino()) } else { Err(no_cgroup()) }
 }
