@@ -1,10 +1,10 @@
-//! Which flows are HTTP, and which hook owns each half of them.
+//! Which flows are HTTP, or watched for another reason.
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
 use observer_common::detect::{WINDOW, Window, begins_like_http, n_empty_line};
-use observer_common::flow::{Flow, FlowKey, Half, STATE_HTTP, STATE_QUIET, STATE_WATCHED, Sight};
+use observer_common::flow::{Flow, FlowKey, STATE_HTTP, STATE_QUIET, STATE_WATCHED};
 use observer_common::headers::{ACK, DTH, SYN, Tcp};
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
@@ -127,34 +127,3 @@ const HTTP: u32 = Outcome::Emitted as u32;
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };
 static WATCHED_FLOW: Flow = Flow { state: STATE_WATCHED, ..Flow::EMPTY };
-
-/// Ok when `owner` owns the half, by now; true when it took the half over from another.
-#[inline(always)]
-pub fn claim(half: &mut Half, tcp: &Tcp, owner: u32, now_ns: u64) -> Result<bool, Outcome> {
-    match observe_claim(half, tcp, owner, now_ns) {
-        OWNED => Ok(false),
-        TAKEN => Ok(true),
-        _ => Err(Outcome::Duplicate),
-    }
-}
-
-/// `OWNED`, `TAKEN`, or something else for a copy of what the owner sees. Global, for the reasons
-/// in `headers`.
-#[inline(never)]
-#[unsafe(no_mangle)]
-extern "C" fn observe_claim(half: *mut Half, tcp: *const Tcp, owner: u32, now_ns: u64) -> u32 {
-    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
-    let (Some(half), Some(tcp)) = (unsafe { (half.as_mut(), tcp.as_ref()) }) else { return COPY };
-    let is_other = half.owner != 0 && half.owner != owner;
-    if !half.admit(&Sight::of(tcp), owner, now_ns) {
-        COPY
-    } else if is_other {
-        TAKEN
-    } else {
-        OWNED
-    }
-}
-
-const OWNED: u32 = 0;
-const TAKEN: u32 = 1;
-const COPY: u32 = 2;

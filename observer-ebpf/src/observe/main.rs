@@ -13,6 +13,7 @@ mod flow;
 mod handshake;
 mod headers;
 mod maps;
+mod owner;
 mod ring;
 mod setting;
 mod skb;
