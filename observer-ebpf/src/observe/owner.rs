@@ -1,4 +1,4 @@
-//! Which hook owns each half of a flow: the others see copies.
+//! Which interface and hook own a half of a flow; the rules are in `observer_common::flow`.
 
 use observer_common::flow::{Half, Sight};
 use observer_common::headers::Tcp;

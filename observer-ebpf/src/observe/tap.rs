@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
-use observer_common::flow::{self as common_flow, FlowKey, HalfIndex, WAY_IN};
+use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN};
 use observer_common::headers::Tcp;
 use observer_common::record::{NOTE_DETECTED, NOTE_OWNER_MOVED, RecordHeader, VLAN_NONE};
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
@@ -57,7 +57,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     // SAFETY: the helper has no preconditions.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
-    let moved = owner::claim(half, tcp, common_flow::owner(ifindex, way), time_ns)?;
+    let moved = owner::claim(half, tcp, table::owner(ifindex, way), time_ns)?;
     let kept = skip::cut(skb, tcp, half, opposite.skip != 0, state, is_next, time_ns)?;
     let mut notes = 0;
     if detected {

@@ -5,6 +5,7 @@
 //! `OBSERVER_REQUIRE_LIVE=1` makes that a failure.
 #![cfg(feature = "live")]
 
+mod bodies;
 mod branches;
 mod capture;
 mod clsact;
@@ -12,6 +13,7 @@ mod detection;
 mod devices;
 mod frames;
 mod helpers;
+mod mark;
 mod needs;
 mod owner;
 mod rig;
