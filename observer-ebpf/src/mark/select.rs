@@ -51,7 +51,9 @@ extern "C" fn mark_find(raw: *mut __sk_buff, tcp: *const Tcp) -> u32 {
     let window = unsafe { &*window };
     let mut state = 0u8;
     for (i, byte) in window.iter().enumerate() {
-        if i >= n_bytes as usize {
+        // The first black box keeps the count a count up to a constant: as one down from `n_bytes`
+        // it has no end that 6.1 can see, which learns nothing from a comparison with 0.
+        if i >= black_box(n_bytes) as usize {
             break;
         }
         // The compiler knows what the bound on the index means for the state, and compares that
