@@ -238,6 +238,11 @@ impl Pairer {
         }
     }
 
+    /// Whether any message was seen.
+    pub fn has_begun(&self) -> bool {
+        self.next_index > 1
+    }
+
     /// The request that is being read.
     pub fn request(&self) -> Option<&Message> {
         self.pending.back().filter(|_| self.asking)?.exchange.request.as_ref()

@@ -36,6 +36,8 @@ pub(super) struct Connection {
     closing: bool,
     /// What is missing right now was left out on purpose.
     skipping: bool,
+    /// Bytes that came before any message was found.
+    fruitless: u64,
     /// Bytes of each side came that looked like no message, before it was known who is who.
     undecided: [bool; 2],
     /// Bytes of both halves behind a takeover.
@@ -60,6 +62,7 @@ impl Application for Connection {
             asks_takeover: false,
             closing: false,
             skipping: false,
+            fruitless: 0,
             undecided: [false; 2],
             tunnel_bytes: [0; 2],
             done: Vec::new(),
@@ -68,6 +71,9 @@ impl Application for Connection {
     }
 
     fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) -> Wish {
+        if self.is_fruitless(&delivery) {
+            return Wish::Nothing;
+        }
         let Some(role) = self.role_of(facts, &delivery) else { return Wish::All };
         self.open_parser(role, facts, &delivery);
         self.feed(role, &delivery, out);

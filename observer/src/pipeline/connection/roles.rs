@@ -4,7 +4,21 @@ use super::Connection;
 use crate::http::{self, Parser, Role};
 use crate::tcp::{Delivery, Facts, Side, What, Wish};
 
+/// Bytes of a flow without any message after which it is another protocol whose first words looked
+/// like a request: IRC, SMTP, a game. A start line is bounded by as much.
+const MAX_FRUITLESS: u64 = 128 << 10;
+
 impl Connection {
+    /// Whether so much came without any message that none is to be expected.
+    pub(super) fn is_fruitless(&mut self, delivery: &Delivery<'_>) -> bool {
+        if let What::Bytes(bytes) = delivery.what
+            && !self.pairer.has_begun()
+        {
+            self.fruitless = self.fruitless.saturating_add(bytes.len() as u64);
+        }
+        self.fruitless > MAX_FRUITLESS && !self.pairer.has_begun()
+    }
+
     /// What the rest of a body is needed for: nothing, once the prefix that was asked for is there.
     pub(super) fn wish(&self, role: Role, wanted: usize) -> Wish {
         let (parser, message) = match role {
