@@ -294,6 +294,13 @@ impl<A: Application> Flow<A> {
         if self.is_closed() {
             return;
         }
+        // Whatever cuts short the wait for segments in flight: it was the reset that ended the flow.
+        let cause = match (self.phase, cause) {
+            (Phase::Reset { by, .. }, Cause::Evicted | Cause::Reused | Cause::CaptureEnd) => {
+                Cause::Reset { by }
+            }
+            _ => cause,
+        };
         self.drain(out);
         while self.unblock(now, out) {}
         for side in [Side::Low, Side::High] {
