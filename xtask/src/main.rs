@@ -9,6 +9,7 @@ mod fuzz;
 mod lint;
 mod memory;
 mod offline;
+mod replay;
 mod run;
 mod runner;
 mod setup;
@@ -42,6 +43,8 @@ enum Command {
     Run(run::Options),
     /// Set up, then run every test; the live ones need root and use sudo when it is there
     Test(test::Options),
+    /// Replay captures through the kernel and compare with `observer read`; needs the corpus
+    Replay(replay::Options),
     /// Check formatting, clippy, documentation and dependencies, with warnings as errors
     Lint,
     /// Run the fuzz targets for a while (needs a nightly toolchain) and say what they found
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Build => workspace::build(&Runner::new()).map(drop),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),
+        Command::Replay(options) => replay::replay(&options),
         Command::Lint => lint::lint(),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Compare(options) => compare::compare(&options),

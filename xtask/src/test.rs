@@ -64,7 +64,7 @@ fn run_suite(cargo: &mut Command, tally: &mut Tally) -> Result<()> {
 
 /// Live tests load eBPF programs. When we are not root, cargo starts test binaries through sudo;
 /// compiling stays the user's.
-fn privileged_runner() -> Result<Option<(String, String)>> {
+pub(crate) fn privileged_runner() -> Result<Option<(String, String)>> {
     if runner::is_root() {
         return Ok(None);
     }
