@@ -169,7 +169,11 @@ impl<A: Application> Flow<A> {
             self.half_mut(side).handle_syn(segment.seq.minus(1));
         }
         if segment.flags.contains(TcpFlags::ACK) {
-            self.half_mut(opposite).handle_syn(segment.ack.minus(1));
+            // What is acknowledged is a SYN, so the other end has spoken.
+            let half = self.half_mut(opposite);
+            half.handle_syn(segment.ack.minus(1));
+            half.seen = true;
+            half.facts_mut().flags = half.facts().flags.union(TcpFlags::SYN);
         }
     }
 
