@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use self::connection::Connection;
 use crate::event::{Capture, Event, FlowFacts, HttpExchange, Integrity, Redactor};
-use crate::message::{Exchange, Pairing};
+use crate::message::{Exchange, Pairing, State};
 use crate::segment::{Directive, Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
 use crate::tcp::{Facts, FlowTable, Limits, Side, TableStats};
 
@@ -148,6 +148,9 @@ impl Output {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
+        // What impairs an exchange that is not whole may have been told with an earlier one too.
+        let whole = exchange.pairing == Pairing::Exact && exchange.state == State::Complete;
+        let lost_before = if whole { lost_before } else { 0 };
         let redacted = self.config.redactor.redact(&mut exchange);
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
         let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
