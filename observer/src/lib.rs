@@ -15,6 +15,7 @@ pub mod message;
 pub mod decode;
 pub mod tcp;
 pub mod http;
+pub mod tunnel;
 pub mod exchange;
 pub mod pipeline;
 pub mod event;

@@ -4,8 +4,10 @@
 //! each line ended by CRLF; a `\` at the end of a line takes its line end away, `\n` ends it with LF
 //! alone, `\r`, `\\` and `\xNN` stand for bytes. `-- client gap 10` is ten bytes that were sent and
 //! not captured, `-- server close` a FIN, `-- server reset` a RST. `-- midstream` as the first block
-//! leaves the handshake out. `-- expect` holds a line an event: `key=value` with the keys of
-//! [`ALIASES`]; what a line does not name must be as in a clean, complete exchange.
+//! leaves the handshake out, `-- messages 10` asks for WebSocket messages with ten bytes of each.
+//! `-- expect` holds a line an event: `key=value` with the keys of [`EXCHANGE`], or, behind
+//! `event=NAME`, those of that event in [`EVENTS`]; what a line does not name must be as in a clean,
+//! complete exchange, or as the table says.
 //!
 //! Five ways: as written, byte by byte, split at every offset, shuffled with duplicates, and from an
 //! initial sequence number just below 2³². All must give the expected events.
@@ -18,7 +20,10 @@ use std::path::Path;
 use common::conversation::{Conversation, Way};
 
 /// Short names in `-- expect`, the key in the event, and the value where a line does not name it.
-const ALIASES: &[(&str, &str, Option<&str>)] = &[
+type Keys = &'static [(&'static str, &'static str, Option<&'static str>)];
+
+/// What a line without `event=` describes.
+const EXCHANGE: Keys = &[
     ("method", "http.request.method", None),
     ("target", "url.original", None),
     ("host", "url.domain", None),
@@ -39,7 +44,49 @@ const ALIASES: &[(&str, &str, Option<&str>)] = &[
     ("conflicts", "obs.integrity.overlap_conflicts", Some("-")),
     ("trailer", "obs.http.response.trailer", None),
     ("index", "obs.exchange.index", None),
+    ("inside", "obs.tunnel", Some("-")),
+    ("id", "obs.exchange.id", None),
 ];
+
+const TUNNEL: Keys = &[
+    ("exchange", "obs.exchange.index", Some("1")),
+    ("phase", "obs.tunnel.phase", Some("close")),
+    ("kind", "obs.tunnel.kind", None),
+    ("protocol", "obs.tunnel.protocol", Some("-")),
+    ("subprotocol", "obs.tunnel.subprotocol", Some("-")),
+    ("inner", "obs.tunnel.inner", Some("-")),
+    ("up", "obs.tunnel.bytes_to_server", Some("0")),
+    ("down", "obs.tunnel.bytes_to_client", Some("0")),
+    ("upgap", "obs.tunnel.gap_bytes_to_server", Some("-")),
+    ("downgap", "obs.tunnel.gap_bytes_to_client", Some("-")),
+    ("closed", "obs.tunnel.closed", Some("-")),
+    ("upframes", "obs.tunnel.frames.to_server", Some("-")),
+    ("downframes", "obs.tunnel.frames.to_client", Some("-")),
+    ("deflate", "obs.tunnel.websocket.deflate", Some("-")),
+    ("pings", "obs.tunnel.websocket.ping.client.answered", Some("-")),
+    ("pongs", "obs.tunnel.websocket.ping.server.answered", Some("-")),
+    ("close", "obs.tunnel.websocket.close", Some("-")),
+    ("ssh", "obs.tunnel.ssh", Some("-")),
+    ("tls", "tls", Some("-")),
+    ("target", "url.original", None),
+    ("anomalies", "obs.anomalies", Some("-")),
+];
+
+const MESSAGE: Keys = &[
+    ("exchange", "obs.exchange.index", Some("1")),
+    ("to", "obs.message.direction", None),
+    ("opcode", "obs.message.opcode", None),
+    ("size", "obs.message.size", None),
+    ("frames", "obs.message.frames", Some("1")),
+    ("gap", "obs.message.gap_bytes", Some("-")),
+    ("compressed", "obs.message.compressed", Some("-")),
+    ("text", "obs.message.content.text", Some("-")),
+    ("truncated", "obs.message.content.truncated", None),
+];
+
+/// What a line may describe, by the name of the event.
+const EVENTS: &[(&str, Keys)] =
+    &[("http.exchange", EXCHANGE), ("http.tunnel", TUNNEL), ("websocket.message", MESSAGE)];
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -81,12 +128,23 @@ fn compare(events: &[serde_json::Value], expected: &[String]) -> Result<(), Stri
         return Err(format!("{} events, expected {}:\n{}", events.len(), expected.len(), shown()));
     }
     for (event, line) in events.iter().zip(expected) {
-        let named: Vec<(&str, &str)> =
+        let mut named: Vec<(&str, &str)> =
             line.split_whitespace().map(|word| word.split_once('=').expect("key=value")).collect();
+        let name = match named.first() {
+            Some(("event", name)) => *name,
+            _ => "http.exchange",
+        };
+        named.retain(|(key, _)| *key != "event");
+        let known = EVENTS.iter().find(|(event, _)| *event == name);
+        let (_, keys) = known.unwrap_or_else(|| panic!("unknown event in {line}"));
         for (key, _) in &named {
-            assert!(ALIASES.iter().any(|(alias, ..)| alias == key), "unknown key {key} in {line}");
+            assert!(keys.iter().any(|(alias, ..)| alias == key), "unknown key {key} in {line}");
         }
-        for (alias, path, default) in ALIASES {
+        let got = event["event"]["name"].as_str().unwrap_or_default();
+        if got != name {
+            return Err(format!("{got}, expected {name}\n  line: {line}\n{}", shown()));
+        }
+        for (alias, path, default) in *keys {
             let want = named.iter().find(|(key, _)| key == alias).map(|(_, v)| *v).or(*default);
             let Some(want) = want else { continue };
             let got = show(path.split('.').try_fold(event, |value, key| value.get(key)));
@@ -106,15 +164,20 @@ fn show(value: Option<&serde_json::Value>) -> String {
     use serde_json::Value;
     match value {
         None => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => text.replace(' ', "_"),
         Some(Value::Array(items)) => items
             .iter()
             .map(|item| show(Some(item.get("status_code").unwrap_or(item))))
             .collect::<Vec<_>>()
             .join(","),
-        Some(Value::Object(map)) => {
-            map.iter().map(|(k, v)| format!("{k}:{}", show(Some(v)))).collect::<Vec<_>>().join(",")
-        }
+        Some(Value::Object(map)) => map
+            .iter()
+            .map(|(key, value)| match value {
+                Value::Object(_) => format!("{key}:{{{}}}", show(Some(value))),
+                value => format!("{key}:{}", show(Some(value)).replace(' ', "_")),
+            })
+            .collect::<Vec<_>>()
+            .join(","),
         Some(other) => other.to_string(),
     }
 }

@@ -165,8 +165,24 @@ fn what_the_engine_writes_is_valid() {
             "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
         ],
-        1,
+        // The exchange, the tunnel's beginning and its end.
+        3,
     );
+    tunnels_are_valid();
+}
+
+fn tunnels_are_valid() {
+    let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
+    let established = "HTTP/1.1 200 OK\r\n\r\n";
+    valid(&[connect, established, "SSH-2.0-a\r\n", "SSH-2.0-b\r\n"], 3);
+    valid(&[connect, established, "GET / HTTP/1.1\r\nHost: a\r\n\r\n", established], 4);
+    let upgrade =
+        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let (ping, pong) = ("\u{9}\u{1}a", "\u{a}\u{1}a");
+    let close = "\u{8}\u{3}\u{3}\u{7f}.";
+    valid(&[upgrade, switching, ping, pong, "\u{1}\u{5}hello\0\u{1}!\u{3}\0", close], 3);
 }
 
 /// Captures that other projects made, beside the repository.

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use observer::event::{Event, HttpExchange, Redactor};
+use observer::event::{Event, HttpExchange, HttpTunnel, Phase, Redactor};
 use observer::message::{Anomaly, Head, Message};
 use observer::pipeline::{Config, Pipeline};
 use observer::segment::{FlowKey, Offset};
@@ -37,7 +37,14 @@ fn run(data: &[u8]) -> Vec<u8> {
     };
     // Nothing is masked, so that targets are the bytes that were sent.
     let redactor = Redactor { enabled: false };
-    let config = Config { headers: true, body_prefix: 16, redactor, limits };
+    let config = Config {
+        headers: true,
+        body_prefix: 16,
+        redactor,
+        limits,
+        messages: Some(8),
+        ..Config::default()
+    };
     let mut pipeline = Pipeline::new(config);
     let mut table = Table::new(limits);
     let mut seen = Seen::default();
@@ -75,6 +82,7 @@ fn run(data: &[u8]) -> Vec<u8> {
 struct Seen {
     streams: Vec<Stream>,
     exchanges: Vec<HttpExchange>,
+    tunnels: Vec<HttpTunnel>,
     lines: Vec<u8>,
 }
 
@@ -86,22 +94,67 @@ impl Seen {
             let line = &self.lines[before..];
             serde_json::from_slice::<serde_json::Value>(line).expect("an event is JSON");
             self.lines.push(b'\n');
-            let Event::Exchange(exchange) = event;
-            self.exchanges.push(*exchange);
+            match event {
+                Event::Exchange(exchange) => self.exchanges.push(*exchange),
+                Event::Tunnel(tunnel) => self.tunnels.push(*tunnel),
+                Event::Message(_) => {}
+            }
         }
     }
 
     fn check(&self) {
-        let mut flows: HashMap<u64, Vec<&HttpExchange>> = HashMap::new();
+        let mut flows: HashMap<(u64, &[u64]), Vec<&HttpExchange>> = HashMap::new();
         for event in &self.exchanges {
-            flows.entry(event.flow.id).or_default().push(event);
+            // Positions inside a WebSocket are those of its content, not of the flow.
+            if !self.is_framed(event) {
+                flows.entry((event.flow.id, &event.inside)).or_default().push(event);
+            }
         }
         for events in flows.values() {
             let key = FlowKey::new(events[0].flow.client, events[0].flow.server);
             let streams: Vec<&Stream> = self.streams.iter().filter(|s| s.key == key).collect();
             check_flow(events, &streams);
         }
+        self.check_tunnels();
     }
+
+    fn is_framed(&self, event: &HttpExchange) -> bool {
+        self.tunnels.iter().any(|tunnel| {
+            let path = path(tunnel);
+            let around = tunnel.flow.id == event.flow.id && event.inside.starts_with(&path);
+            around && tunnel.report.agreement.protocol.as_deref() == Some(b"websocket")
+        })
+    }
+
+    /// A tunnel begins once, ends once, and never shrinks; its exchange was told before.
+    fn check_tunnels(&self) {
+        let mut tunnels: HashMap<(u64, Vec<u64>), Vec<&HttpTunnel>> = HashMap::new();
+        for event in &self.tunnels {
+            tunnels.entry((event.flow.id, path(event))).or_default().push(event);
+        }
+        for ((flow, _), events) in tunnels {
+            let first = events.first().expect("a group has a member");
+            let last = events.last().expect("a group has a member");
+            assert_eq!((first.phase, last.phase), (Phase::Open, Phase::Close), "{events:#?}");
+            let n_ends = events.iter().filter(|e| e.phase != Phase::Progress).count();
+            assert_eq!(n_ends, 2, "{events:#?}");
+            for pair in events.windows(2) {
+                let (before, after) = (&pair[0].report.volume, &pair[1].report.volume);
+                assert!(before.to_server.n_bytes <= after.to_server.n_bytes, "{events:#?}");
+                assert!(before.to_client.n_bytes <= after.to_client.n_bytes, "{events:#?}");
+            }
+            let opener = |e: &&HttpExchange| {
+                e.flow.id == flow
+                    && e.inside == first.link.inside
+                    && e.exchange.index == first.link.index
+            };
+            assert!(self.exchanges.iter().any(|e| opener(&e)), "nobody opened {events:#?}");
+        }
+    }
+}
+
+fn path(tunnel: &HttpTunnel) -> Vec<u64> {
+    tunnel.link.inside.iter().copied().chain([tunnel.link.index]).collect()
 }
 
 /// Holds the events of one flow against the streams between its endpoints. Which of them is the

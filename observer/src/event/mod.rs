@@ -4,12 +4,17 @@
 //! `obs`. `docs/events.md` lists every key. Absent means unknown; nothing is made up.
 
 mod exchange;
+mod parts;
 mod redact;
 pub mod stats;
 mod text;
+mod tunnel;
+mod websocket;
 
 pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity};
 pub use self::redact::Redactor;
+pub use self::tunnel::{Closed, HttpTunnel, Phase, TunnelLink};
+pub use self::websocket::WebSocketMessage;
 
 /// The version in `obs.schema`: within a version keys are only added.
 pub const SCHEMA: u32 = 1;
@@ -21,6 +26,8 @@ pub const JSON_SCHEMA: &str = include_str!("../../../docs/events.schema.json");
 #[derive(Clone, Debug)]
 pub enum Event {
     Exchange(Box<HttpExchange>),
+    Tunnel(Box<HttpTunnel>),
+    Message(Box<WebSocketMessage>),
 }
 
 impl Event {
@@ -28,6 +35,8 @@ impl Event {
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             Self::Exchange(exchange) => exchange.write_json(out),
+            Self::Tunnel(tunnel) => tunnel.write_json(out),
+            Self::Message(message) => message.write_json(out),
         }
     }
 }

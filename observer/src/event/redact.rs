@@ -58,6 +58,16 @@ impl Redactor {
         }
         masked
     }
+
+    /// The same for a head that goes out on its own.
+    pub fn redact_head(&self, head: &mut Head) -> Vec<String> {
+        let mut masked = Vec::new();
+        if self.enabled {
+            redact_fields(head, &mut masked);
+            redact_target(head, &mut masked);
+        }
+        masked
+    }
 }
 
 fn redact_message(message: &mut Message, masked: &mut Vec<String>) {

@@ -4,6 +4,7 @@
 mod collect;
 mod connection;
 mod hold;
+mod tunnels;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use crate::tcp::{Facts, FlowTable, Limits, Side, TableStats};
 const MAX_PENDING: usize = 512;
 
 /// What the engine keeps, and how much of it. Every bound has a counter in [`Stats`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Report every header field, not only the promoted ones.
     pub headers: bool,
@@ -27,7 +28,24 @@ pub struct Config {
     pub body_prefix: usize,
     /// Masks secrets; on unless told otherwise.
     pub redactor: Redactor,
+    /// Report each WebSocket message, with so many bytes of its content.
+    pub messages: Option<usize>,
+    /// Report on a tunnel each time it has lasted so much longer; `None` for at its ends alone.
+    pub tunnel_interval_ns: Option<u64>,
     pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            headers: false,
+            body_prefix: 0,
+            redactor: Redactor::default(),
+            messages: None,
+            tunnel_interval_ns: Some(60_000_000_000),
+            limits: Limits::default(),
+        }
+    }
 }
 
 impl Config {
@@ -129,10 +147,16 @@ impl Output {
         self.config.body_prefix
     }
 
-    /// `lost_before` counts the flow's lost records when its exchange before this was told.
+    fn push(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// `inside`: indices of the exchanges whose tunnels it took place in. `lost_before` counts the
+    /// flow's lost records when its exchange before this was told.
     fn push_exchange(
         &mut self,
         mut exchange: Exchange,
+        inside: &[u64],
         client: Side,
         facts: &Facts,
         lost_before: u32,
@@ -156,16 +180,8 @@ impl Output {
         let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
         let event = HttpExchange {
             exchange,
-            flow: FlowFacts {
-                id: flow_id(facts),
-                client: facts.endpoint(client),
-                server: facts.endpoint(client.opposite()),
-                handshake_ns: facts.handshake_ns,
-                srtt_us: facts.srtt_us,
-                retransmissions: both(|h| h.retransmissions),
-                dth: (ours.flags.contains(TcpFlags::DTH), theirs.flags.contains(TcpFlags::DTH)),
-                capture: self.capture(&facts.origin),
-            },
+            inside: inside.to_vec(),
+            flow: self.flow_facts(client, facts),
             integrity: Integrity {
                 midstream: ours.midstream || theirs.midstream,
                 overlap_conflicts: both(|h| h.overlap_conflicts),
@@ -175,7 +191,21 @@ impl Output {
             headers: self.config.headers,
             redacted,
         };
-        self.events.push_back(Event::Exchange(Box::new(event)));
+        self.push(Event::Exchange(Box::new(event)));
+    }
+
+    fn flow_facts(&self, client: Side, facts: &Facts) -> FlowFacts {
+        let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
+        FlowFacts {
+            id: flow_id(facts),
+            client: facts.endpoint(client),
+            server: facts.endpoint(client.opposite()),
+            handshake_ns: facts.handshake_ns,
+            srtt_us: facts.srtt_us,
+            retransmissions: ours.retransmissions.saturating_add(theirs.retransmissions),
+            dth: (ours.flags.contains(TcpFlags::DTH), theirs.flags.contains(TcpFlags::DTH)),
+            capture: self.capture(&facts.origin),
+        }
     }
 
     fn capture(&self, origin: &Origin) -> Capture {

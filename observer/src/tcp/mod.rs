@@ -58,7 +58,8 @@ pub struct Delivery<'a> {
     pub offset: Offset,
     /// When its segment was captured; for a gap, when it was declared.
     pub time: Timestamp,
-    /// How much of the opposite half the sender had acknowledged with that segment.
+    /// How much of the opposite half the sender had acknowledged with that segment; of a FIN, one
+    /// position more than the end where it answers the other FIN (RFC 9293 §3.4).
     pub acked: Option<Offset>,
     pub what: What<'a>,
 }

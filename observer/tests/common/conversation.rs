@@ -23,6 +23,8 @@ enum Step {
 pub(crate) struct Conversation {
     steps: Vec<Step>,
     midstream: bool,
+    /// Bytes of each WebSocket message to report, where messages are.
+    messages: Option<usize>,
 }
 
 /// How the conversation is cut into segments.
@@ -56,6 +58,7 @@ impl Conversation {
         let mut steps = Vec::new();
         let mut expected = Vec::new();
         let mut midstream = false;
+        let mut messages = None;
         let mut blocks = text.split("\n-- ");
         let title = blocks.next().unwrap_or_default();
         assert!(title.trim().ends_with('.'), "a case begins with a sentence: {title:?}");
@@ -67,6 +70,7 @@ impl Conversation {
                     expected = body.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
                 }
                 ["midstream"] => midstream = true,
+                ["messages", n] => messages = Some(n.parse().expect("a number")),
                 [who] => steps.push(Step::Bytes(side(who), unescape(body))),
                 [who, "gap", n] => steps.push(Step::Gap(side(who), n.parse().expect("a number"))),
                 [who, "close"] => steps.push(Step::Close(side(who))),
@@ -74,7 +78,7 @@ impl Conversation {
                 _ => panic!("unknown marker {marker:?}"),
             }
         }
-        (Self { steps, midstream }, expected)
+        (Self { steps, midstream, messages }, expected)
     }
 
     /// Runs the conversation; several runs where the way has several variants, each with a name.
@@ -87,16 +91,19 @@ impl Conversation {
             return Vec::new();
         }
         match way {
-            Way::Whole => vec![("whole".into(), events(&self.segments(ISN, &|_| Vec::new())))],
+            Way::Whole => vec![("whole".into(), self.events(&self.segments(ISN, &|_| Vec::new())))],
             Way::ByteByByte => {
-                vec![("byte by byte".into(), events(&self.segments(ISN, &|n| (1..n).collect())))]
+                vec![(
+                    "byte by byte".into(),
+                    self.events(&self.segments(ISN, &|n| (1..n).collect())),
+                )]
             }
             Way::SplitEverywhere => {
                 let longest = self.steps.iter().map(Step::len).max().unwrap_or(0);
                 (1..longest)
                     .map(|at| {
                         let cut = |n: usize| if at < n { vec![at] } else { Vec::new() };
-                        (format!("split at {at}"), events(&self.segments(ISN, &cut)))
+                        (format!("split at {at}"), self.events(&self.segments(ISN, &cut)))
                     })
                     .collect()
             }
@@ -105,14 +112,14 @@ impl Conversation {
                     let mut random = Random(seed);
                     let thirds = |n: usize| if n > 6 { vec![n / 3, n / 2] } else { Vec::new() };
                     let sent = shuffle(self.segments(ISN, &thirds), &mut random);
-                    (format!("shuffled with seed {seed}"), events(&sent))
+                    (format!("shuffled with seed {seed}"), self.events(&sent))
                 })
                 .collect(),
             Way::SequenceWrap => {
                 let isn = u32::MAX - 20;
                 vec![(
                     "sequence wrap".into(),
-                    events(&self.segments(isn, &|n| {
+                    self.events(&self.segments(isn, &|n| {
                         if self.midstream { Vec::new() } else { (7..n).step_by(7).collect() }
                     })),
                 )]
@@ -156,6 +163,39 @@ impl Conversation {
             }
         }
         sent
+    }
+
+    /// The events that the segments give. 100 µs lie between two segments.
+    fn events(&self, sent: &[Sent]) -> Vec<serde_json::Value> {
+        let client = Endpoint::v4([10, 0, 0, 1], 40000);
+        let server = Endpoint::v4([10, 0, 0, 2], 80);
+        let config = Config { headers: true, messages: self.messages, ..Config::default() };
+        let mut pipeline = Pipeline::new(config);
+        let mut time = Timestamp(1_700_000_000_000_000_000);
+        let mut events = Vec::new();
+        for segment in sent {
+            time = time.after(100_000);
+            let (source, destination) =
+                if segment.who == Who::Client { (client, server) } else { (server, client) };
+            pipeline.handle_segment(&Segment {
+                time,
+                source,
+                destination,
+                seq: SeqNumber(segment.seq),
+                ack: SeqNumber(segment.ack),
+                flags: segment.flags,
+                window: 65535,
+                payload_len: segment.payload.len() as u32,
+                payload: &segment.payload,
+                origin: Origin::default(),
+            });
+            drain(&mut pipeline, &mut events);
+        }
+        // Long enough for every wait but the idle time.
+        pipeline.handle_timeout(time.after(60_000_000_000));
+        pipeline.finish(time.after(60_000_000_000));
+        drain(&mut pipeline, &mut events);
+        events
     }
 }
 
@@ -237,39 +277,6 @@ impl Random {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % n
     }
-}
-
-/// The events that the segments give. 100 µs lie between two segments.
-fn events(sent: &[Sent]) -> Vec<serde_json::Value> {
-    let client = Endpoint::v4([10, 0, 0, 1], 40000);
-    let server = Endpoint::v4([10, 0, 0, 2], 80);
-    let config = Config { headers: true, ..Config::default() };
-    let mut pipeline = Pipeline::new(config);
-    let mut time = Timestamp(1_700_000_000_000_000_000);
-    let mut events = Vec::new();
-    for segment in sent {
-        time = time.after(100_000);
-        let (source, destination) =
-            if segment.who == Who::Client { (client, server) } else { (server, client) };
-        pipeline.handle_segment(&Segment {
-            time,
-            source,
-            destination,
-            seq: SeqNumber(segment.seq),
-            ack: SeqNumber(segment.ack),
-            flags: segment.flags,
-            window: 65535,
-            payload_len: segment.payload.len() as u32,
-            payload: &segment.payload,
-            origin: Origin::default(),
-        });
-        drain(&mut pipeline, &mut events);
-    }
-    // Long enough for every wait but the idle time.
-    pipeline.handle_timeout(time.after(60_000_000_000));
-    pipeline.finish(time.after(60_000_000_000));
-    drain(&mut pipeline, &mut events);
-    events
 }
 
 fn drain(pipeline: &mut Pipeline, events: &mut Vec<serde_json::Value>) {

@@ -39,6 +39,7 @@ const ENGINE: &[&str] = &[
     "observer/src/decode",
     "observer/src/tcp",
     "observer/src/http",
+    "observer/src/tunnel",
     "observer/src/exchange",
     "observer/src/pipeline",
 ];
@@ -55,6 +56,18 @@ const WALLS: &[Wall] = &[
         except: &[],
         forbidden: &[Module("tcp"), Module("exchange"), Module("pipeline"), Module("decode")],
         rule: "http finds message boundaries and knows neither TCP nor pairing",
+    },
+    Wall {
+        files: &["observer/src/tunnel"],
+        except: &[],
+        forbidden: &[
+            Module("tcp"),
+            Module("http"),
+            Module("exchange"),
+            Module("pipeline"),
+            Module("decode"),
+        ],
+        rule: "tunnel looks at content and knows neither TCP nor HTTP messages",
     },
     Wall {
         files: &["observer/src/segment.rs", "observer/src/message"],
@@ -302,6 +315,13 @@ mod tests {
         breaks("observer/src/http/mod.rs", "use super::tcp;", "neither TCP");
         passes("observer/src/pipeline.rs", "use crate::{http::Half, tcp::FlowTable};");
         passes("observer/src/tcp/mod.rs", "//! Not crate::http.\nlet http = 1;");
+    }
+
+    #[test]
+    fn a_tunnel_knows_neither_its_flow_nor_its_exchange() {
+        breaks("observer/src/tunnel/mod.rs", "use crate::tcp::Side;", "tunnel looks at content");
+        breaks("observer/src/tunnel/inner/x.rs", "crate::http::first_bytes(b)", "tunnel looks at");
+        passes("observer/src/tunnel/mod.rs", "use crate::message::Head;");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::super::parts::{EventName, Peer};
 use super::super::text::{Shown, Text, Time, lower};
 use super::HttpExchange;
 use super::obs::Obs;
 use super::url::Url;
 use crate::message::{Anomaly, Failure, Head, Message, Version};
-use crate::segment::Endpoint;
 
 /// The line as serde sees it. Everything borrows; fields in the order of the table in design.md.
 #[derive(Serialize)]
@@ -26,23 +26,6 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorObject>,
     obs: Obs<'a>,
-}
-
-#[derive(Serialize)]
-struct EventName {
-    name: &'static str,
-}
-
-#[derive(Serialize)]
-struct Peer {
-    address: Shown<std::net::IpAddr>,
-    port: u16,
-}
-
-impl Peer {
-    fn new(endpoint: Endpoint) -> Self {
-        Self { address: Shown(endpoint.ip()), port: endpoint.port }
-    }
 }
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 mod line;
 mod obs;
-mod url;
+pub(super) mod url;
 
 use std::sync::Arc;
 
@@ -50,6 +50,8 @@ pub struct Integrity {
 #[derive(Clone, Debug)]
 pub struct HttpExchange {
     pub exchange: Exchange,
+    /// Indices of the exchanges whose tunnels it took place in, the outermost first.
+    pub inside: Vec<u64>,
     pub flow: FlowFacts,
     pub integrity: Integrity,
     /// Every header field is wanted, not only the promoted ones.

@@ -4,6 +4,7 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::super::SCHEMA;
+use super::super::parts::{CaptureObject, ExchangeId, ExchangeName, FlowId, is_zero, is_zero_u32};
 use super::super::text::{Shown, Text};
 use super::line::{Fields, status};
 use super::{HttpExchange, Integrity};
@@ -19,6 +20,8 @@ pub(super) struct Obs<'a> {
     timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     takeover: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tunnel: Option<Inside>,
     #[serde(skip_serializing_if = "ObsHttp::is_empty")]
     http: ObsHttp<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,15 +45,14 @@ impl<'a> Obs<'a> {
         let (dth_request, dth_response) = flow.dth;
         Self {
             schema: SCHEMA,
-            flow: FlowId { id: Shown(Hex(flow.id)) },
-            exchange: ExchangeId {
-                id: Shown(ExchangeName(flow.id, exchange.index)),
-                index: exchange.index,
-            },
+            flow: FlowId::new(flow.id),
+            exchange: ExchangeId::new(flow.id, &event.inside, exchange.index),
             state: exchange.state.name(),
             pairing: exchange.pairing.name(),
             timing: Timing::new(exchange, flow.handshake_ns),
             takeover: exchange.takeover.map(Takeover::name),
+            tunnel: ExchangeName::around(flow.id, &event.inside)
+                .map(|name| Inside { inside: Shown(name) }),
             http: ObsHttp {
                 interim: interim(exchange),
                 request: ObsMessage::new(request, event.headers),
@@ -65,43 +67,16 @@ impl<'a> Obs<'a> {
                 dth: (dth_request || dth_response)
                     .then_some(Dth { request: dth_request, response: dth_response }),
             },
-            capture: CaptureObject {
-                interface: flow.capture.interface.as_deref(),
-                hook: flow.capture.hook,
-                backend: flow.capture.backend,
-                vlan: flow.capture.vlan,
-                encapsulation: flow.capture.encapsulation,
-            },
+            capture: CaptureObject::new(&flow.capture),
             redacted: &event.redacted,
         }
     }
 }
 
+/// The exchange took place inside a tunnel: the exchange that opened it.
 #[derive(Serialize)]
-struct FlowId {
-    id: Shown<Hex>,
-}
-
-struct Hex(u64);
-
-impl std::fmt::Display for Hex {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-#[derive(Serialize)]
-struct ExchangeId {
-    id: Shown<ExchangeName>,
-    index: u64,
-}
-
-struct ExchangeName(u64, u64);
-
-impl std::fmt::Display for ExchangeName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:016x}-{}", self.0, self.1)
-    }
+struct Inside {
+    inside: Shown<ExchangeName>,
 }
 
 #[derive(Serialize)]
@@ -210,16 +185,6 @@ struct IntegrityObject {
     damaged_segments: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero(n: &u64) -> bool {
-    *n == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_zero_u32(n: &u32) -> bool {
-    *n == 0
-}
-
 impl IntegrityObject {
     fn new(event: &HttpExchange) -> Option<Self> {
         let gap = |m: &Option<Message>| m.as_ref().map_or(0, |m| m.gap_bytes);
@@ -281,18 +246,6 @@ impl Tcp {
 struct Dth {
     request: bool,
     response: bool,
-}
-
-#[derive(Serialize)]
-struct CaptureObject<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interface: Option<&'a str>,
-    hook: &'static str,
-    backend: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vlan: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    encapsulation: Option<&'static str>,
 }
 
 fn interim(exchange: &Exchange) -> Vec<Interim> {

@@ -6,7 +6,7 @@ use super::super::text::Text;
 use crate::message::Head;
 
 #[derive(Serialize)]
-pub(super) struct Url<'a> {
+pub(in super::super) struct Url<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     scheme: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub(super) struct Url<'a> {
 
 impl<'a> Url<'a> {
     /// The parts of a request target, RFC 9112 §3.2.
-    pub(super) fn new(head: &'a Head) -> Option<Self> {
+    pub(in super::super) fn new(head: &'a Head) -> Option<Self> {
         let target = head.target()?;
         let host = head.value("host");
         let without_fragment = target.split(|&b| b == b'#').next().unwrap_or_default();

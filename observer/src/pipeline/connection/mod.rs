@@ -4,17 +4,20 @@
 //! the request asked for, and ends HTTP where the flow is taken over.
 
 mod roles;
+mod takeover;
 
 use std::mem;
 
+use self::takeover::direction;
 use super::Output;
 use super::collect::{
     add_body, add_gap, asks_takeover, check_request, end_message, is_http2_preface, new_message,
 };
+use super::tunnels::OpenTunnel;
 use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
 use crate::message::{Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
-use crate::segment::{TcpFlags, Timestamp};
+use crate::segment::{Direction, Offset, TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
 /// The HTTP side of a flow.
@@ -40,8 +43,12 @@ pub(super) struct Connection {
     fruitless: u64,
     /// Bytes of each side came that looked like no message, before it was known who is who.
     undecided: [bool; 2],
-    /// Bytes of both halves behind a takeover.
-    tunnel_bytes: [u64; 2],
+    /// How far each half has come, requests first.
+    positions: [Offset; 2],
+    /// What the flow carries behind a takeover.
+    tunnel: Option<Box<OpenTunnel>>,
+    /// Indices of the exchanges whose tunnels this is in, the outermost first.
+    path: Vec<u64>,
     done: Vec<Exchange>,
     /// Lost records of the flow that an exchange has told of.
     lost_told: u32,
@@ -51,23 +58,7 @@ impl Application for Connection {
     type Output = Output;
 
     fn open(facts: &Facts) -> Self {
-        Self {
-            client: facts.initiator,
-            requests: None,
-            responses: None,
-            pairer: Pairer::new(super::MAX_PENDING),
-            held: None,
-            taken_over: false,
-            withheld: None,
-            asks_takeover: false,
-            closing: false,
-            skipping: false,
-            fruitless: 0,
-            undecided: [false; 2],
-            tunnel_bytes: [0; 2],
-            done: Vec::new(),
-            lost_told: 0,
-        }
+        Self::new(facts.initiator)
     }
 
     fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) -> Wish {
@@ -78,10 +69,13 @@ impl Application for Connection {
         self.open_parser(role, facts, &delivery);
         self.feed(role, &delivery, out);
         self.tell(facts, out);
-        self.wish(role, out.body_prefix())
+        match &self.tunnel {
+            Some(tunnel) => tunnel.wish(direction(role)),
+            None => self.wish(role, out.body_prefix()),
+        }
     }
 
-    fn close(mut self, facts: &Facts, _now: Timestamp, cause: Cause, out: &mut Output) {
+    fn close(mut self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {
         let Some(client) = self.client else { return };
         let close = match cause {
             Cause::Fin | Cause::Reused => Close::Closed,
@@ -93,11 +87,37 @@ impl Application for Connection {
         let blind = facts.half(client.opposite()).flags == TcpFlags::default();
         self.pairer.close(close, blind, &mut self.done);
         self.tell(facts, out);
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.close(facts, now, cause, client, out);
+        }
     }
 }
 
 impl Connection {
+    fn new(client: Option<Side>) -> Self {
+        Self {
+            client,
+            requests: None,
+            responses: None,
+            pairer: Pairer::new(super::MAX_PENDING),
+            held: None,
+            taken_over: false,
+            withheld: None,
+            asks_takeover: false,
+            closing: false,
+            skipping: false,
+            fruitless: 0,
+            undecided: [false; 2],
+            positions: [Offset(0); 2],
+            tunnel: None,
+            path: Vec::new(),
+            done: Vec::new(),
+            lost_told: 0,
+        }
+    }
+
     fn feed(&mut self, role: Role, delivery: &Delivery<'_>, out: &mut Output) {
+        self.note_position(role, delivery);
         let mark = Mark { offset: delivery.offset, time: delivery.time, acked: delivery.acked };
         if role == Role::Request && self.hold(mark, delivery.what) {
             return;
@@ -113,6 +133,9 @@ impl Connection {
             What::Gap(n) | What::Skipped(n) => Part::Gap(n),
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
+        if let (What::End(cause), Some(tunnel)) = (delivery.what, self.tunnel.as_mut()) {
+            tunnel.handle_end(direction(role), mark, cause);
+        }
         self.read(role, Input { mark, what }, out);
         // A server that has closed answers nothing more; a client that has closed may still read.
         if role == Role::Response && delivery.what == What::End(Cause::Fin) {
@@ -155,8 +178,11 @@ impl Connection {
             Role::Response => &mut self.responses,
         };
         let Some(mut parser) = slot.take() else { return };
-        while let Some(item) = parser.next(&mut input) {
+        loop {
+            let mark = input.mark;
+            let Some(item) = parser.next(&mut input) else { break };
             match role {
+                _ if self.pass_on(role, mark, &item) => {}
                 Role::Request => self.handle_request_item(item, &mut parser, out),
                 Role::Response => self.handle_response_item(item, &mut parser, out),
             }
@@ -212,8 +238,8 @@ impl Connection {
                 parser.resync();
             }
             Item::Lost => self.pairer.handle_requests_lost(),
-            Item::Opaque(bytes) => self.count_tunnel(0, bytes.len() as u64),
-            Item::OpaqueGap(n) => self.count_tunnel(0, n),
+            // Passed on before.
+            Item::Opaque(_) | Item::OpaqueGap(_) => {}
         }
     }
 
@@ -237,8 +263,7 @@ impl Connection {
             }
             Item::NotHttp { first } => self.handle_no_response(first, parser, out),
             Item::Lost => self.pairer.handle_response_start_lost(),
-            Item::Opaque(bytes) => self.count_tunnel(1, bytes.len() as u64),
-            Item::OpaqueGap(n) => self.count_tunnel(1, n),
+            Item::Opaque(_) | Item::OpaqueGap(_) => {}
         }
     }
 
@@ -297,49 +322,15 @@ impl Connection {
                 }
                 self.pairer.handle_response(Message::new(None, first), &mut self.done);
                 let ahead = parser.take_over();
-                self.count_tunnel(1, ahead.len() as u64);
                 self.take_over(Takeover::Hijack, first, out);
+                if let Some(tunnel) = self.tunnel.as_mut() {
+                    tunnel.handle_bytes(Direction::ToClient, first, &ahead);
+                }
             }
             Some((_, false)) | None => {
                 self.pairer.handle_responses_lost();
                 parser.resync();
             }
-        }
-    }
-
-    /// HTTP ends here, in both halves.
-    fn take_over(&mut self, takeover: Takeover, last: Mark, _out: &mut Output) {
-        self.taken_over = true;
-        self.pairer.set_takeover(takeover);
-        if let Some(message) = self.pairer.response_mut() {
-            message.complete = true;
-            message.last = last;
-        }
-        self.pairer.handle_response_end(&mut self.done);
-        for (_, bytes) in self.held.take().unwrap_or_default() {
-            self.count_tunnel(0, bytes.len() as u64);
-        }
-        if let Some(requests) = self.requests.as_mut() {
-            let ahead = requests.take_over();
-            self.count_tunnel(0, ahead.len() as u64);
-        }
-    }
-
-    fn count_tunnel(&mut self, direction: usize, n: u64) {
-        if let Some(total) = self.tunnel_bytes.get_mut(direction) {
-            *total = total.saturating_add(n);
-        }
-    }
-
-    fn tell(&mut self, facts: &Facts, out: &mut Output) {
-        if self.done.is_empty() {
-            return;
-        }
-        let Some(client) = self.client else { return };
-        for exchange in mem::take(&mut self.done) {
-            out.push_exchange(exchange, client, facts, self.lost_told);
-            let lost = |side| facts.half(side).records_lost;
-            self.lost_told = lost(Side::Low).saturating_add(lost(Side::High));
         }
     }
 }

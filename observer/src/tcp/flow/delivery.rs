@@ -116,6 +116,8 @@ impl<A: Application> Flow<A> {
         }
         self.half_mut(side).ended = true;
         let offset = self.half(side).next();
-        self.tell(Delivery { side, offset, time, acked: None, what: What::End(cause) }, out);
+        // Whether a FIN was sent in answer to the other one.
+        let acked = self.half(side).fin.filter(|_| cause == Cause::Fin).and_then(|f| f.acked);
+        self.tell(Delivery { side, offset, time, acked, what: What::End(cause) }, out);
     }
 }
