@@ -15,13 +15,13 @@
 //!
 //! Knows messages, not bytes.
 
+mod loss;
 mod rules;
 
 use std::collections::VecDeque;
 
 use self::rules::{
-    asked, asks_before_body, incomplete, is_interim, is_lockstep, may_answer, orphan_request,
-    unfinished,
+    asked, asks_before_body, incomplete, is_interim, may_answer, orphan_request, unfinished,
 };
 
 use crate::http::Asked;
@@ -44,6 +44,8 @@ struct Pending {
     exchange: Exchange,
     /// Behind a gap that may have held whole messages.
     unsure: bool,
+    /// Bytes right before it were not captured.
+    behind_gap: bool,
     /// Its response began in a gap: no response behind it is the answer.
     answer_lost: bool,
     /// No more of the request will come, complete or not.
@@ -71,6 +73,8 @@ pub struct Pairer {
     malformed_request: bool,
     /// The client was seen to ask before it had read the answer to an earlier request.
     pipelines: bool,
+    /// Where the last response began.
+    last_response: Option<Mark>,
     /// A response without a request is being read; it is last to be told.
     orphan: Option<Exchange>,
 }
@@ -88,6 +92,7 @@ impl Pairer {
             requests_lost: false,
             malformed_request: false,
             pipelines: false,
+            last_response: None,
             orphan: None,
         }
     }
@@ -114,17 +119,26 @@ impl Pairer {
             self.responses_lost = true;
             out.push(orphan_request(oldest.exchange));
         }
+        let behind_gap = std::mem::take(&mut self.requests_lost);
+        let unsure = behind_gap || self.malformed_request;
         if std::mem::take(&mut self.malformed_request) {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
         let mut exchange = Exchange::new(self.take_index());
         exchange.request = Some(message);
-        let unsure = std::mem::take(&mut self.requests_lost);
         // Out of sync the missing responses may have been read by the client.
-        self.pipelines |= !self.responses_lost && !unsure && !self.pending.is_empty();
+        let in_sync =
+            !self.responses_lost && !unsure && self.pending.front().is_some_and(|p| !p.unsure);
+        let same_flight = self.pending.back().is_some_and(|p| {
+            let before = p.exchange.request.as_ref().and_then(|r| r.first.acked);
+            let now = exchange.request.as_ref().and_then(|r| r.first.acked);
+            before.is_some() && before == now
+        });
+        self.pipelines |= in_sync || same_flight;
         self.pending.push_back(Pending {
             exchange,
             unsure,
+            behind_gap,
             answer_lost: false,
             request_over: false,
         });
@@ -188,24 +202,9 @@ impl Pairer {
         Some(asked(&front.exchange))
     }
 
-    /// The one request that can be meant by a response behind a loss, as [`is_lockstep`] tells. Of a
-    /// client that does not wait for answers it is taken only where every earlier request is known
-    /// to have been answered.
-    fn find_after_loss(&self, response: &Mark, passes: impl Fn(&Pending) -> bool) -> Option<usize> {
-        let neighbour = |p: &Pending| {
-            passes(p) && p.exchange.request.as_ref().is_some_and(|r| is_lockstep(response, r))
-        };
-        let i = self.pending.iter().position(neighbour)?;
-        let mut others = self.pending.iter().skip(i.saturating_add(1));
-        let settled = || {
-            let unsure = self.pending.get(i).is_none_or(|p| p.unsure);
-            !unsure && self.pending.iter().take(i).all(|p| p.answer_lost)
-        };
-        (!others.any(neighbour) && (!self.pipelines || settled())).then_some(i)
-    }
-
     /// The response to the request found last, or one without a request.
     pub fn handle_response(&mut self, mut message: Message, out: &mut Vec<Exchange>) {
+        self.last_response = Some(message.first);
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {

@@ -234,7 +234,6 @@ impl Connection {
             }
             Item::NotHttp { .. } => {
                 self.pairer.handle_malformed_request();
-                self.pairer.handle_requests_lost();
                 parser.resync();
             }
             Item::Lost => self.pairer.handle_requests_lost(),

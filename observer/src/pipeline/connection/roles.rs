@@ -73,6 +73,9 @@ impl Connection {
             }
             What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
         };
+        if role == Role::Response && matches!(delivery.what, What::Bytes(_)) {
+            self.pairer.handle_first_response(delivery.offset);
+        }
         *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
     }
 }
