@@ -147,12 +147,15 @@ fn unknown(key: &str, section: &str, keys: &[&str]) -> String {
     }
 }
 
+/// Longer waits than a year are mistakes, and some of them exceed what a clock can hold.
+pub const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+
 fn interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
     let wrong =
         || serde::de::Error::custom(format!("`{text}` is no duration: write 10s, 2m or 1h"));
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed).ok().filter(|parsed| !parsed.is_zero()).ok_or_else(wrong)
+    Duration::try_from(parsed).ok().filter(|d| !d.is_zero() && *d <= MAX_DURATION).ok_or_else(wrong)
 }
 
 impl std::str::FromStr for Network {

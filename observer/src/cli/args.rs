@@ -219,7 +219,11 @@ pub(crate) enum Format {
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: write 10s, 2m or 1h30m");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
-    Duration::try_from(parsed).ok().filter(|parsed| !parsed.is_zero()).ok_or_else(wrong)
+    let parsed = Duration::try_from(parsed).map_err(|_| wrong())?;
+    match parsed.is_zero() || parsed > crate::config::MAX_DURATION {
+        true => Err(format!("`{text}` is not longer than 0 and at most a year")),
+        false => Ok(parsed),
+    }
 }
 
 #[cfg(feature = "live")]

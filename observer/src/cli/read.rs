@@ -30,7 +30,7 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
     for file in &args.files {
         match read(file, args, &mut out) {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(())) => return Ok(()),
+            Ok(ControlFlow::Break(())) => break,
             Err(Stop::Output(err)) => return Err(err.into()),
             Err(Stop::File(err)) => {
                 complain(format_args!("{}", with_causes(&err)));

@@ -24,16 +24,14 @@ use crate::sink::control::client::{Connection, Received};
 
 pub(super) fn run(args: &TailArgs, color: ColorChoice) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
-    let end = args.duration.map(|duration| monotonic() + duration);
-    let limits = Limits { stop: &stop, end };
     let out = stdout().context("cannot use standard output")?;
     let output = |filter| Output::new(out, shape(&args.show, color), filter, args.show.count);
     match daemon(args)? {
         Some(connection) => {
             say_what_the_daemon_decides(args, &connection);
-            attached(connection, output(filter(args)), &limits)
+            attached(connection, output(filter(args)), &Limits::from_now(&stop, args.duration))
         }
-        None => alone(args, output(Filter::default()), &limits),
+        None => alone(args, output(Filter::default()), &stop),
     }
 }
 
@@ -43,7 +41,11 @@ struct Limits<'a> {
     end: Option<Instant>,
 }
 
-impl Limits<'_> {
+impl<'a> Limits<'a> {
+    fn from_now(stop: &'a AtomicBool, duration: Option<Duration>) -> Self {
+        Self { stop, end: duration.map(|duration| monotonic() + duration) }
+    }
+
     fn reached(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.end.is_some_and(|end| monotonic() >= end)
     }
@@ -197,7 +199,7 @@ impl OwnStats {
 }
 
 /// Captures in this process and shows what comes.
-fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<(), Failure> {
+fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<(), Failure> {
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
     let source = live::start(&capture, args.show.body)?;
@@ -209,6 +211,8 @@ fn alone(args: &TailArgs, mut out: Output<File>, limits: &Limits<'_>) -> Result<
     let engine =
         pipeline::Config { limits: pipeline::Config::live().limits, ..engine_config(&args.show) };
     let mut worker = Worker::new(source, engine);
+    // What was asked for is time to watch; loading the programs takes some before.
+    let limits = Limits::from_now(stop, args.duration);
     let mut done = ControlFlow::Continue(());
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {

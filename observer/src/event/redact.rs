@@ -110,7 +110,25 @@ fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
     Span { start, end: u32::try_from(head.raw.len()).unwrap_or(u32::MAX) }
 }
 
+/// User information in an absolute target (RFC 9110 §4.2.4) is a password more often than not.
+fn redact_userinfo(head: &mut Head, masked: &mut Vec<String>) {
+    let StartLine::Request { method, target, version } = head.start else { return };
+    let bytes = head.bytes(target);
+    let Some(start) = memchr::memmem::find(bytes, b"://").map(|at| at.saturating_add(3)) else {
+        return;
+    };
+    let (before, rest) = bytes.split_at_checked(start).unwrap_or_default();
+    let n_authority = rest.iter().position(|b| b"/?#".contains(b)).unwrap_or(rest.len());
+    let authority = rest.get(..n_authority).unwrap_or_default();
+    let Some(at) = memchr::memrchr(b'@', authority) else { return };
+    let clean = [before, MASK, rest.get(at..).unwrap_or_default()].concat();
+    let target = replace(head, target, &clean);
+    head.start = StartLine::Request { method, target, version };
+    masked.push("url.userinfo".to_owned());
+}
+
 fn redact_target(head: &mut Head, masked: &mut Vec<String>) {
+    redact_userinfo(head, masked);
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
     let Some(query) = memchr::memchr(b'?', bytes).map(|at| at.saturating_add(1)) else { return };

@@ -314,7 +314,7 @@ impl Connection {
                 let bytes = parser.read_until_close();
                 add_body(self.pairer.response_mut(), &bytes, out.body_prefix());
             }
-            Some((_, true)) => {
+            Some((_, true)) if self.pairer.n_pending() == 1 => {
                 if self.pairer.match_response(&first, &mut self.done).is_none() {
                     parser.resync();
                     return;
@@ -326,7 +326,8 @@ impl Connection {
                     tunnel.handle_bytes(Direction::ToClient, first, &ahead);
                 }
             }
-            Some((_, false)) | None => {
+            // More questions wait: stray bytes behind a response are likelier than a hijack.
+            Some(_) | None => {
                 self.pairer.handle_responses_lost();
                 parser.resync();
             }

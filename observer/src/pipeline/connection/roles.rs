@@ -73,8 +73,14 @@ impl Connection {
             }
             What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
         };
-        if role == Role::Response && matches!(delivery.what, What::Bytes(_)) {
-            self.pairer.handle_first_response(delivery.offset);
+        if role == Role::Response {
+            match delivery.what {
+                What::Bytes(_) => self.pairer.handle_first_response(delivery.offset),
+                What::Gap(n) | What::Skipped(n) => {
+                    self.pairer.handle_first_response(delivery.offset.plus(n));
+                }
+                What::End(_) => {}
+            }
         }
         *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
     }
