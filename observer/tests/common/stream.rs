@@ -1,5 +1,6 @@
 //! A stream of bytes in one or both directions, put through the engine, and its messages.
 
+use observer::event::Redactor;
 use observer::pipeline::{Config, Pipeline};
 use observer::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 use serde_json::Value;
@@ -92,7 +93,11 @@ struct Wire {
 impl Wire {
     fn new() -> Self {
         let mut wire = Self {
-            pipeline: Pipeline::new(Config::default()),
+            pipeline: Pipeline::new(Config {
+                // The verdicts name targets as they were sent.
+                redactor: Redactor { enabled: false },
+                ..Config::default()
+            }),
             next: [1000, 5_000_000],
             time: Timestamp(1_700_000_000_000_000_000),
             events: Vec::new(),
