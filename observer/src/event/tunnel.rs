@@ -183,7 +183,9 @@ impl<'a> Line<'a> {
                     ssh: inner.and_then(Ssh::new),
                 },
                 anomalies: websocket
-                    .map(|w| w.anomalies.iter().map(|a| a.name()).collect())
+                    .map(|w| {
+                        w.anomalies.iter().map(crate::tunnel::websocket::Anomaly::name).collect()
+                    })
                     .unwrap_or_default(),
                 capture: CaptureObject::new(&flow.capture),
                 redacted: &link.redacted,

@@ -71,7 +71,7 @@ impl Connection {
 
     /// The tunnel begins with what the client sent behind its request before it was answered.
     fn open_tunnel(&mut self, takeover: Takeover, last: Mark, out: &mut Output) {
-        let ahead = self.requests.as_mut().map(|p| p.take_over()).unwrap_or_default();
+        let ahead = self.requests.as_mut().map(crate::http::Parser::take_over).unwrap_or_default();
         let held = self.held.take().unwrap_or_default();
         let Some(client) = self.client else { return };
         let request = self.pairer.answered_request();
