@@ -58,9 +58,10 @@ pub struct DthFacts {
     pub time: Timestamp,
     /// That was a SYN.
     pub handshake: bool,
-    /// All segments with it lie between these; one without payload counts as the byte before it.
-    pub start: Offset,
-    pub end: Offset,
+    /// It carried no payload.
+    pub bare: bool,
+    /// All payload with it lies between these.
+    pub carried: Option<(Offset, Offset)>,
     pub n_segments: u32,
 }
 

@@ -18,35 +18,54 @@ impl<A: Application> Flow<A> {
         let seq = if handshake { segment.seq.plus(1) } else { segment.seq };
         let at = half.offset_of(seq).unwrap_or_else(|| half.next());
         let end = at.plus(u64::from(segment.payload_len));
-        // A segment without payload speaks for the byte before it.
-        let start = if end > at { at } else { Offset(at.0.saturating_sub(1)) };
+        let told = half.dth_told;
         let facts = half.facts_mut();
-        let dth = facts.dth.get_or_insert(DthFacts {
+        let new = DthFacts {
             at,
             time: segment.time,
             handshake,
-            start,
-            end,
+            bare: end == at,
+            carried: None,
             n_segments: 0,
-        });
-        dth.start = dth.start.min(start);
-        dth.end = dth.end.max(end);
+        };
+        let dth = facts.dth.get_or_insert(new);
+        if at < dth.at && !told {
+            // Captured later and sent earlier.
+            *dth = DthFacts { carried: dth.carried, n_segments: dth.n_segments, ..new };
+        }
+        if end > at {
+            let (first, last) = dth.carried.unwrap_or((at, end));
+            dth.carried = Some((first.min(at), last.max(end)));
+        }
         dth.n_segments = dth.n_segments.saturating_add(1);
     }
 
-    /// Tells the application of a half's first flag, once everything up to it is delivered.
-    pub(super) fn tell_dth(&mut self, at_any_rate: bool, out: &mut A::Output) {
+    /// The half's stream continues at `offset`: tells of the bit first, if it is on what follows.
+    pub(super) fn tell_dth_before(&mut self, side: Side, offset: Offset, out: &mut A::Output) {
+        let half = self.half(side);
+        let due = |dth: &DthFacts| !dth.bare && dth.at <= offset;
+        if !half.dth_told && half.facts().dth.as_ref().is_some_and(due) {
+            self.tell_dth(side, out);
+        }
+    }
+
+    /// Tells of segments without payload once everything before them is delivered; of all that is
+    /// left, at the end.
+    pub(super) fn tell_bare_dth(&mut self, is_end: bool, out: &mut A::Output) {
         for side in [Side::Low, Side::High] {
             let half = self.half(side);
-            let Some(dth) = half.facts().dth.filter(|_| !half.dth_told) else { continue };
-            if !at_any_rate && half.next() < dth.at && !half.ended {
-                continue;
+            let due = |dth: &DthFacts| is_end || dth.bare && (half.next() >= dth.at || half.ended);
+            if !half.dth_told && half.facts().dth.as_ref().is_some_and(due) {
+                self.tell_dth(side, out);
             }
-            self.half_mut(side).dth_told = true;
-            self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
-            if let Some(app) = self.app.as_mut() {
-                app.handle_dth(&self.facts, side, out);
-            }
+        }
+    }
+
+    fn tell_dth(&mut self, side: Side, out: &mut A::Output) {
+        self.half_mut(side).dth_told = true;
+        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
+        if let Some(app) = self.app.as_mut() {
+            app.handle_dth(&self.facts, side, out);
         }
     }
 }
