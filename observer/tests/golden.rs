@@ -5,6 +5,8 @@
 //! alone, `\r`, `\\` and `\xNN` stand for bytes. `-- client gap 10` is ten bytes that were sent and
 //! not captured, `-- server close` a FIN, `-- server reset` a RST. `-- midstream` as the first block
 //! leaves the handshake out, `-- messages 10` asks for WebSocket messages with ten bytes of each.
+//! `-- client dth` sets the DTH bit on what follows from there, `-- client plain` no more,
+//! `-- client ack` is a bare acknowledgement.
 //! `-- expect` holds a line an event: `key=value` with the keys of [`EXCHANGE`], or, behind
 //! `event=NAME`, those of that event in [`EVENTS`]; what a line does not name must be as in a clean,
 //! complete exchange, or as the table says.
@@ -46,6 +48,7 @@ const EXCHANGE: Keys = &[
     ("index", "obs.exchange.index", None),
     ("inside", "obs.tunnel", Some("-")),
     ("id", "obs.exchange.id", None),
+    ("dth", "obs.tcp.dth", Some("-")),
 ];
 
 const TUNNEL: Keys = &[
@@ -84,9 +87,33 @@ const MESSAGE: Keys = &[
     ("truncated", "obs.message.content.truncated", None),
 ];
 
+const DTH: Keys = &[
+    ("exchange", "obs.exchange.index", Some("-")),
+    ("phase", "obs.dth.phase", Some("flagged")),
+    ("by", "obs.dth.by", None),
+    ("handshake", "obs.dth.handshake", Some("false")),
+    ("offset", "obs.dth.offset", None),
+    ("outcome", "obs.dth.outcome", Some("-")),
+    ("after", "obs.dth.bytes_after", Some("-")),
+    ("closed", "obs.dth.closed.how", Some("-")),
+];
+
+const TLS: Keys = &[
+    ("tls", "tls", None),
+    ("up", "obs.tls.bytes_to_server", None),
+    ("down", "obs.tls.bytes_to_client", None),
+    ("downgap", "obs.tls.gap_bytes_to_client", Some("-")),
+    ("closed", "obs.tls.closed", None),
+];
+
 /// What a line may describe, by the name of the event.
-const EVENTS: &[(&str, Keys)] =
-    &[("http.exchange", EXCHANGE), ("http.tunnel", TUNNEL), ("websocket.message", MESSAGE)];
+const EVENTS: &[(&str, Keys)] = &[
+    ("http.exchange", EXCHANGE),
+    ("http.tunnel", TUNNEL),
+    ("websocket.message", MESSAGE),
+    ("tcp.dth", DTH),
+    ("tls.flow", TLS),
+];
 
 fn main() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");

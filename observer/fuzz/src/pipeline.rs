@@ -97,7 +97,7 @@ impl Seen {
             match event {
                 Event::Exchange(exchange) => self.exchanges.push(*exchange),
                 Event::Tunnel(tunnel) => self.tunnels.push(*tunnel),
-                Event::Message(_) => {}
+                Event::Message(_) | Event::Dth(_) | Event::Tls(_) => {}
             }
         }
     }

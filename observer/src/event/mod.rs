@@ -3,17 +3,23 @@
 //! Names are those of the OpenTelemetry semantic conventions as nested objects; our own stand under
 //! `obs`. `docs/events.md` lists every key. Absent means unknown; nothing is made up.
 
+mod closed;
+mod dth;
 mod exchange;
 mod parts;
 mod redact;
 pub mod stats;
 mod text;
+mod tls;
 mod tunnel;
 mod websocket;
 
+pub use self::closed::Closed;
+pub use self::dth::{DthPhase, TcpDth};
 pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity};
 pub use self::redact::Redactor;
-pub use self::tunnel::{Closed, HttpTunnel, Phase, TunnelLink};
+pub use self::tls::TlsFlow;
+pub use self::tunnel::{HttpTunnel, Phase, TunnelLink};
 pub use self::websocket::WebSocketMessage;
 
 /// The version in `obs.schema`: within a version keys are only added.
@@ -28,6 +34,8 @@ pub enum Event {
     Exchange(Box<HttpExchange>),
     Tunnel(Box<HttpTunnel>),
     Message(Box<WebSocketMessage>),
+    Dth(Box<TcpDth>),
+    Tls(Box<TlsFlow>),
 }
 
 impl Event {
@@ -37,6 +45,8 @@ impl Event {
             Self::Exchange(exchange) => exchange.write_json(out),
             Self::Tunnel(tunnel) => tunnel.write_json(out),
             Self::Message(message) => message.write_json(out),
+            Self::Dth(dth) => dth.write_json(out),
+            Self::Tls(flow) => flow.write_json(out),
         }
     }
 }

@@ -1,21 +1,22 @@
 //! `http.tunnel`: what a flow carries after a takeover, when it begins, while it lasts, as it ends.
 
 mod frames;
-mod tls;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use self::frames::{Frames, WebSocket};
-use self::tls::Tls;
+use super::closed::{Closed, ClosedObject};
 use super::exchange::url::Url;
 use super::parts::{CaptureObject, EventName, ExchangeId, FlowId, Peer, Transport, is_zero};
 use super::text::{Text, Time};
+use super::tls::Tls;
 use super::{FlowFacts, SCHEMA};
 use crate::message::Head;
-use crate::segment::{Direction, Timestamp};
+use crate::segment::Timestamp;
 use crate::tunnel::inner::Inner;
+use crate::tunnel::websocket::Anomaly;
 use crate::tunnel::{Both, Report};
 
 /// Why the event is told.
@@ -25,15 +26,6 @@ pub enum Phase {
     /// It has lasted an interval longer.
     Progress,
     Close,
-}
-
-/// How the tunnel ended, and through whom where somebody did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed {
-    /// `fin`, `reset`, `timeout`, `evicted`, `reused`, `capture_end`.
-    pub how: &'static str,
-    /// The direction in which that was sent.
-    pub direction: Option<Direction>,
 }
 
 /// The exchange that opened the tunnel.
@@ -120,13 +112,6 @@ struct Tunnel<'a> {
     ssh: Option<Ssh<'a>>,
 }
 
-#[derive(Serialize)]
-struct ClosedObject {
-    how: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    by: Option<&'static str>,
-}
-
 /// The identification strings of both ends.
 #[derive(Serialize)]
 struct Ssh<'a> {
@@ -174,18 +159,13 @@ impl<'a> Line<'a> {
                     gap_bytes_to_client: report.volume.to_client.n_lost,
                     duration_ns: event.time.since(report.opened),
                     longest_idle_ns: report.longest_idle_ns,
-                    closed: event.closed.map(|closed| ClosedObject {
-                        how: closed.how,
-                        by: closed.direction.map(sender),
-                    }),
+                    closed: event.closed.map(ClosedObject::new),
                     frames: websocket.filter(|_| event.phase != Phase::Open).map(Frames::new),
                     websocket: websocket.and_then(WebSocket::new),
                     ssh: inner.and_then(Ssh::new),
                 },
                 anomalies: websocket
-                    .map(|w| {
-                        w.anomalies.iter().map(crate::tunnel::websocket::Anomaly::name).collect()
-                    })
+                    .map(|w| w.anomalies.iter().map(Anomaly::name).collect())
                     .unwrap_or_default(),
                 capture: CaptureObject::new(&flow.capture),
                 redacted: &link.redacted,
@@ -201,13 +181,5 @@ impl Phase {
             Self::Progress => "progress",
             Self::Close => "close",
         }
-    }
-}
-
-/// Who sends in this direction.
-pub(super) fn sender(direction: Direction) -> &'static str {
-    match direction {
-        Direction::ToServer => "client",
-        Direction::ToClient => "server",
     }
 }

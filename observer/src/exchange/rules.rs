@@ -1,7 +1,7 @@
 //! The rules by which messages belong together, and what an exchange is told as that did not end.
 
-use super::Close;
-use crate::http::Asked;
+use super::{Close, Pairer};
+use crate::http::{Asked, Role};
 use crate::message::{Exchange, Failure, Mark, Message, Pairing, State};
 use crate::segment::Offset;
 
@@ -72,4 +72,19 @@ pub(super) fn unfinished(exchange: Exchange, close: Close) -> Exchange {
 pub(super) fn asks_before_body(request: &Message) -> bool {
     let head = request.head.as_ref();
     request.body_bytes == 0 && head.is_some_and(|h| h.value("expect").is_some())
+}
+
+impl Pairer {
+    /// The index of the exchange that the next byte of a half belongs to; that the last one did,
+    /// when the flow `is_over` to something else.
+    pub fn index_at(&self, role: Role, is_over: bool) -> Option<u64> {
+        let last = self.next_index.saturating_sub(1);
+        let front = self.pending.front().map(|p| p.exchange.index);
+        let index = match role {
+            Role::Request if is_over || self.asking => last,
+            Role::Request => self.next_index,
+            Role::Response => front.filter(|_| !is_over).unwrap_or(last),
+        };
+        (index > 0).then_some(index)
+    }
 }

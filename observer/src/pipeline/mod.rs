@@ -3,7 +3,10 @@
 
 mod collect;
 mod connection;
+mod dth;
+mod ending;
 mod hold;
+mod tls;
 mod tunnels;
 
 use std::collections::VecDeque;
@@ -178,10 +181,16 @@ impl Output {
         let redacted = self.config.redactor.redact(&mut exchange);
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
         let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
+        let mut flow = self.flow_facts(client, facts);
+        if inside.is_empty() {
+            let request = dth::is_flagged(exchange.request.as_ref(), ours.dth);
+            let mut answers = exchange.interim.iter().chain(&exchange.response);
+            flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth)));
+        }
         let event = HttpExchange {
             exchange,
             inside: inside.to_vec(),
-            flow: self.flow_facts(client, facts),
+            flow,
             integrity: Integrity {
                 midstream: ours.midstream || theirs.midstream,
                 overlap_conflicts: both(|h| h.overlap_conflicts),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Output;
 use super::connection::Connection;
+use super::ending::closed;
 use crate::event::{Closed, Event, HttpTunnel, Phase, TunnelLink, WebSocketMessage};
 use crate::message::{Exchange, Mark};
 use crate::segment::{Direction, Offset, Timestamp};
@@ -193,18 +194,7 @@ impl OpenTunnel {
         if let Some(http) = self.http.take().filter(|_| self.tunnel.may_be_http1()) {
             http.close(facts, now, cause, out);
         }
-        let sender = |side: Side| match side == client {
-            true => Direction::ToServer,
-            false => Direction::ToClient,
-        };
-        let closed = match cause {
-            Cause::Fin => Closed { how: "fin", direction: self.closed_first() },
-            Cause::Reset { by } => Closed { how: "reset", direction: Some(sender(by)) },
-            Cause::Timeout => Closed { how: "timeout", direction: None },
-            Cause::Evicted => Closed { how: "evicted", direction: None },
-            Cause::Reused => Closed { how: "reused", direction: None },
-            Cause::CaptureEnd => Closed { how: "capture_end", direction: None },
-        };
+        let closed = closed(cause, client, self.closed_first());
         let now = now.max(self.latest);
         let report = self.tunnel.close(now);
         self.push(Phase::Close, now, report, Some(closed), client, facts, out);

@@ -44,6 +44,25 @@ pub struct HalfFacts {
     pub out_of_window: u32,
     /// The half was picked up without its SYN.
     pub midstream: bool,
+    /// What is known of its segments with the DTH bit, where there were any.
+    pub dth: Option<DthFacts>,
+    /// Everything before this was delivered or told as a gap.
+    pub delivered: Offset,
+}
+
+/// The DTH bit (RFC 9401) in one half.
+#[derive(Clone, Copy, Debug)]
+pub struct DthFacts {
+    /// The position of the first segment with it, and when that was captured.
+    pub at: Offset,
+    pub time: Timestamp,
+    /// That was a SYN.
+    pub handshake: bool,
+    /// It carried no payload.
+    pub bare: bool,
+    /// All payload with it lies between these.
+    pub carried: Option<(Offset, Offset)>,
+    pub n_segments: u32,
 }
 
 /// Where a half ends, learned from a FIN.
@@ -76,6 +95,8 @@ pub(super) struct Half {
     started: bool,
     /// The end was delivered.
     pub(super) ended: bool,
+    /// The application knows of the DTH bit.
+    pub(super) dth_told: bool,
     recent: [Recent; N_RECENT],
     /// Payload below this is left out by the capture; and whether that is still to be asked for.
     skip: Option<Offset>,
@@ -202,6 +223,7 @@ impl Half {
         if let Some(anchor) = self.anchor.as_mut() {
             anchor.advance_to(offset);
         }
+        self.facts.delivered = offset;
     }
 
     /// Leaves out the next `n` bytes, where it is worth asking. Returns whether to ask.

@@ -20,7 +20,7 @@ use self::flow::{Flow, Outcome};
 use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
 
 pub use self::flow::{Facts, Side};
-pub use self::half::HalfFacts;
+pub use self::half::{DthFacts, HalfFacts};
 
 /// How a half ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +81,9 @@ pub trait Application {
 
     fn open(facts: &Facts) -> Self;
     fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Self::Output) -> Wish;
+    /// A half carries the DTH bit (RFC 9401) for the first time. What came before it is delivered,
+    /// what carries it comes next.
+    fn handle_dth(&mut self, _facts: &Facts, _side: Side, _out: &mut Self::Output) {}
     /// The last call; both halves have ended.
     fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Self::Output);
 }

@@ -16,6 +16,10 @@ enum Step {
     Gap(Who, u32),
     Close(Who),
     Reset(Who),
+    /// A bare acknowledgement.
+    Ack(Who),
+    /// Sets the DTH bit on what this side sends from here on, or leaves it out again.
+    Dth(Who, bool),
 }
 
 /// What a case file describes.
@@ -74,6 +78,9 @@ impl Conversation {
                 [who] => steps.push(Step::Bytes(side(who), unescape(body))),
                 [who, "gap", n] => steps.push(Step::Gap(side(who), n.parse().expect("a number"))),
                 [who, "close"] => steps.push(Step::Close(side(who))),
+                [who, "ack"] => steps.push(Step::Ack(side(who))),
+                [who, "dth"] => steps.push(Step::Dth(side(who), true)),
+                [who, "plain"] => steps.push(Step::Dth(side(who), false)),
                 [who, "reset"] => steps.push(Step::Reset(side(who))),
                 _ => panic!("unknown marker {marker:?}"),
             }
@@ -131,8 +138,10 @@ impl Conversation {
     fn segments(&self, isn: u32, cuts: &dyn Fn(usize) -> Vec<usize>) -> Vec<Sent> {
         let mut next = [isn, isn.wrapping_add(5_000_000)];
         let mut sent = Vec::new();
+        let dying = std::cell::Cell::new([false; 2]);
         let mut send = |who: Who, flags: TcpFlags, payload: &[u8], next: &mut [u32; 2]| {
             let (me, peer) = if who == Who::Client { (0, 1) } else { (1, 0) };
+            let flags = if dying.get()[me] { flags.union(TcpFlags::DTH) } else { flags };
             let with_ack = !flags.contains(TcpFlags::SYN) || who == Who::Server;
             let flags = if with_ack { flags.union(TcpFlags::ACK) } else { flags };
             let ack = if with_ack { next[peer] } else { 0 };
@@ -157,6 +166,12 @@ impl Conversation {
                 Step::Gap(who, n) => {
                     let me = usize::from(*who == Who::Server);
                     next[me] = next[me].wrapping_add(*n);
+                }
+                Step::Ack(who) => send(*who, TcpFlags::ACK, b"", &mut next),
+                Step::Dth(who, on) => {
+                    let mut flags = dying.get();
+                    flags[usize::from(*who == Who::Server)] = *on;
+                    dying.set(flags);
                 }
                 Step::Close(who) => send(*who, TcpFlags::FIN, b"", &mut next),
                 Step::Reset(who) => send(*who, TcpFlags::RST, b"", &mut next),
@@ -203,7 +218,7 @@ impl Step {
     fn len(&self) -> usize {
         match self {
             Self::Bytes(_, bytes) => bytes.len(),
-            Self::Gap(..) | Self::Close(_) | Self::Reset(_) => 0,
+            Self::Gap(..) | Self::Close(_) | Self::Reset(_) | Self::Ack(_) | Self::Dth(..) => 0,
         }
     }
 }

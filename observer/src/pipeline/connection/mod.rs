@@ -13,6 +13,8 @@ use super::Output;
 use super::collect::{
     add_body, add_gap, asks_takeover, check_request, end_message, is_http2_preface, new_message,
 };
+use super::dth;
+use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
 use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
@@ -47,6 +49,12 @@ pub(super) struct Connection {
     positions: [Offset; 2],
     /// What the flow carries behind a takeover.
     tunnel: Option<Box<OpenTunnel>>,
+    /// What the flow carries instead of HTTP, where it begins like TLS.
+    tls: Option<Box<OpenTls>>,
+    /// Something was delivered.
+    begun: bool,
+    /// A half whose DTH bit is told with what carries it.
+    flagged: Option<Side>,
     /// Indices of the exchanges whose tunnels this is in, the outermost first.
     path: Vec<u64>,
     done: Vec<Exchange>,
@@ -62,12 +70,48 @@ impl Application for Connection {
     }
 
     fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) -> Wish {
-        if self.is_fruitless(&delivery) {
+        if !mem::replace(&mut self.begun, true) {
+            self.tls = OpenTls::begin(facts, &delivery);
+        }
+        if let Some(tls) = self.tls.as_mut() {
+            tls.handle(&delivery);
+        }
+        let wish = self.deliver_http(facts, &delivery, out);
+        if let Some(side) = self.flagged.take() {
+            self.tell_dth(side, true, facts, out);
+        }
+        wish
+    }
+
+    fn handle_dth(&mut self, facts: &Facts, side: Side, out: &mut Output) {
+        let bare = facts.half(side).dth.is_some_and(|dth| dth.bare);
+        // What comes next may tell who is the client.
+        if self.client.or(facts.initiator).is_none() && !bare {
+            self.flagged = Some(side);
+            return;
+        }
+        self.tell_dth(side, self.taken_over, facts, out);
+    }
+
+    fn close(mut self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {
+        self.close_http(facts, now, cause, out);
+        if let Some(tls) = self.tls.take().filter(|_| !self.pairer.has_begun()) {
+            tls.close(facts, now, cause, out);
+        }
+        if self.path.is_empty() {
+            dth::tell_end(self.client.or(facts.initiator), facts, now, cause, out);
+        }
+    }
+}
+
+impl Connection {
+    fn deliver_http(&mut self, facts: &Facts, delivery: &Delivery<'_>, out: &mut Output) -> Wish {
+        if self.is_fruitless(delivery) {
             return Wish::Nothing;
         }
-        let Some(role) = self.role_of(facts, &delivery) else { return Wish::All };
-        self.open_parser(role, facts, &delivery);
-        self.feed(role, &delivery, out);
+        let Some(role) = self.role_of(facts, delivery) else { return Wish::All };
+        self.open_parser(role, facts, delivery);
+        self.feed(role, delivery, out);
         self.tell(facts, out);
         match &self.tunnel {
             Some(tunnel) => tunnel.wish(direction(role)),
@@ -75,7 +119,15 @@ impl Application for Connection {
         }
     }
 
-    fn close(mut self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {
+    /// `is_read` when what carries the bit was read already, or belongs to no exchange.
+    fn tell_dth(&self, side: Side, is_read: bool, facts: &Facts, out: &mut Output) {
+        let client = self.client.or(facts.initiator);
+        let role = client.map(|c| if c == side { Role::Request } else { Role::Response });
+        let index = role.and_then(|role| self.pairer.index_at(role, is_read));
+        dth::tell_flagged(side, client, index, facts, out);
+    }
+
+    fn close_http(&mut self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {
         let Some(client) = self.client else { return };
         let close = match cause {
             Cause::Fin | Cause::Reused => Close::Closed,
@@ -91,9 +143,7 @@ impl Application for Connection {
             tunnel.close(facts, now, cause, client, out);
         }
     }
-}
 
-impl Connection {
     fn new(client: Option<Side>) -> Self {
         Self {
             client,
@@ -110,6 +160,9 @@ impl Connection {
             undecided: [false; 2],
             positions: [Offset(0); 2],
             tunnel: None,
+            tls: None,
+            begun: false,
+            flagged: None,
             path: Vec::new(),
             done: Vec::new(),
             lost_told: 0,

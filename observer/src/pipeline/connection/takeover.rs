@@ -5,7 +5,7 @@ use std::mem;
 use super::super::Output;
 use super::super::tunnels::OpenTunnel;
 use super::Connection;
-use crate::http::{Item, Role};
+use crate::http::{Item, Parser, Role};
 use crate::message::{Mark, Takeover};
 use crate::segment::{Direction, Offset};
 use crate::tcp::{Delivery, Facts, Side, What};
@@ -22,7 +22,8 @@ pub(super) fn direction(role: Role) -> Direction {
 impl Connection {
     /// The HTTP inside a tunnel of a flow with this client.
     pub(in super::super) fn inside(client: Side) -> Self {
-        Self::new(Some(client))
+        // What begins like TLS in there is the tunnel's to tell.
+        Self { begun: true, ..Self::new(Some(client)) }
     }
 
     /// Says which exchange opened the tunnel that this is in.
@@ -71,7 +72,7 @@ impl Connection {
 
     /// The tunnel begins with what the client sent behind its request before it was answered.
     fn open_tunnel(&mut self, takeover: Takeover, last: Mark, out: &mut Output) {
-        let ahead = self.requests.as_mut().map(crate::http::Parser::take_over).unwrap_or_default();
+        let ahead = self.requests.as_mut().map(Parser::take_over).unwrap_or_default();
         let held = self.held.take().unwrap_or_default();
         let Some(client) = self.client else { return };
         let request = self.pairer.answered_request();

@@ -38,6 +38,7 @@ impl<A: Application> Flow<A> {
     }
 
     pub(super) fn tell(&mut self, delivery: Delivery<'_>, out: &mut A::Output) {
+        self.tell_dth_before(delivery.side, delivery.offset, out);
         self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
         let side = delivery.side;
         let Some(app) = self.app.as_mut() else { return };

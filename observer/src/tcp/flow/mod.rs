@@ -9,6 +9,7 @@
 //! Knows nothing of what the bytes mean.
 
 mod delivery;
+mod dth;
 mod facts;
 mod skip;
 mod wait;
@@ -126,9 +127,11 @@ impl<A: Application> Flow<A> {
         if segment.flags.contains(TcpFlags::RST) {
             self.handle_reset(side, segment, limits);
         }
+        self.note_dth(side, segment);
         self.handle_payload(side, segment, acked, out);
         self.drain(out);
         self.enforce_bounds(limits, segment.time, out);
+        self.tell_bare_dth(false, out);
         self.close_if_ended(segment.time, out);
         Outcome::Taken
     }
@@ -320,6 +323,7 @@ impl<A: Application> Flow<A> {
         for side in [first, first.opposite()] {
             self.end_half(side, now, cause, out);
         }
+        self.tell_bare_dth(true, out);
         self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
         if let Some(app) = self.app.take() {
             app.close(&self.facts, now, cause, out);
