@@ -198,7 +198,11 @@ impl Half {
             return Place::Elsewhere;
         }
         if offset < anchor.offset && !self.started && self.facts.midstream {
-            // Nothing was delivered yet, so an earlier segment may still move the start.
+            // Nothing was delivered yet, so an earlier segment may still move the start: but within
+            // one window in all, or what waits would span more than sequence numbers can tell apart.
+            if Offset::MIDSTREAM.since(offset) > MAX_AHEAD {
+                return Place::Elsewhere;
+            }
             *anchor = Anchor { seq, offset };
         }
         let next = anchor.offset;
@@ -328,4 +332,21 @@ fn fingerprint(bytes: &[u8]) -> u64 {
     let mut hasher = foldhash::fast::FixedState::with_seed(0x9401).build_hasher();
     hasher.write(bytes.get(..COMPARED_BYTES).unwrap_or(bytes));
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_moves_back_by_one_window_in_all() {
+        let mut half = Half::default();
+        let begin = SeqNumber(1 << 31);
+        assert!(matches!(half.place(begin, 10), Place::New { offset: Offset::MIDSTREAM, .. }));
+        let back = |n: u64| SeqNumber((1_u32 << 31).wrapping_sub(n as u32));
+        assert!(matches!(half.place(back(MAX_AHEAD), 10), Place::New { skip: 0, .. }));
+        assert_eq!(half.next(), Offset(Offset::MIDSTREAM.0 - MAX_AHEAD));
+        assert!(matches!(half.place(back(MAX_AHEAD + 1), 10), Place::Elsewhere));
+        assert_eq!(half.next(), Offset(Offset::MIDSTREAM.0 - MAX_AHEAD), "and stays there");
+    }
 }
