@@ -27,6 +27,9 @@ pub(crate) struct Options {
     /// Time for all targets together; each gets an equal share
     #[arg(long, value_name = "N", default_value_t = 10)]
     minutes: u64,
+    /// Where libFuzzer's random choices start, so that a run can be repeated [default: chosen anew]
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
     /// Only this target
     #[arg(value_parser = TARGETS)]
     target: Option<String>,
@@ -45,7 +48,7 @@ pub(crate) fn fuzz(options: &Options) -> Result<()> {
     let mut n_findings = 0;
     for target in targets {
         let folder = workspace::target().join("fuzz").join(target);
-        let outcome = run(target, &folder, seconds)?;
+        let outcome = run(target, &folder, seconds, options.seed)?;
         eprintln!("fuzz: {target}: {}", outcome.summary(seconds));
         for found in &outcome.found {
             n_findings += 1;
@@ -117,7 +120,7 @@ impl Outcome {
     }
 }
 
-fn run(target: &str, folder: &Path, seconds: u64) -> Result<Outcome> {
+fn run(target: &str, folder: &Path, seconds: u64, seed: Option<u32>) -> Result<Outcome> {
     let (corpus, artifacts) = (folder.join("corpus"), folder.join("found"));
     for folder in [&corpus, &artifacts] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -135,6 +138,7 @@ fn run(target: &str, folder: &Path, seconds: u64) -> Result<Outcome> {
         "-print_final_stats=1".to_owned(),
         format!("-artifact_prefix={}/", artifacts.display()),
     ]);
+    command.args(seed.map(|seed| format!("-seed={seed}")));
     eprintln!("  $ {} 2> {}", runner::describe(&command), log.display());
     command.stderr(File::create(&log).with_context(|| format!("cannot write {}", log.display()))?);
     let status = command.status().context("cannot start rustup")?;
