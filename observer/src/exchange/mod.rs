@@ -347,9 +347,10 @@ impl Pairer {
     /// The oldest request that is complete and has no response yet, if it could be answered by
     /// bytes that begin at `first`.
     pub fn oldest_unanswered(&self, first: &Mark) -> Option<&Message> {
-        let front = &self.pending.front()?.exchange;
-        let request = front.request.as_ref()?;
-        (front.response.is_none() && may_answer(first, &request.first)).then_some(request)
+        let front = self.pending.front().filter(|p| !p.unsure && !self.responses_lost)?;
+        let request = front.exchange.request.as_ref()?;
+        let unanswered = front.exchange.response.is_none();
+        (unanswered && may_answer(first, &request.first)).then_some(request)
     }
 
     /// Tells everything that is left as it stands. `blind` when responses could not be seen: then

@@ -68,6 +68,32 @@ pub(super) fn status_line(line: &[u8], ended: bool) -> Verdict {
     if versioned && numbered { Verdict::Http } else { Verdict::No }
 }
 
+/// Whether `line`, complete with its line end, begins a message of another protocol that was built
+/// like HTTP: RTSP (RFC 7826), SIP (RFC 3261), ICAP (RFC 3507), whose bodies may hold HTTP.
+pub(super) fn is_of_another_protocol(line: &[u8]) -> bool {
+    let line = trim_line(line);
+    let mut words = line.split(|&b| b == b' ');
+    let (first, second, third) = (words.next(), words.next(), words.next());
+    let asks = first.is_some_and(|m| m.len() >= 3 && is_method_like(m))
+        && second.is_some_and(|target| !target.is_empty())
+        && third.is_some_and(is_other_version)
+        && words.next().is_none();
+    let answers = first.is_some_and(is_other_version)
+        && second.is_some_and(|status| status.len() == 3 && status.iter().all(u8::is_ascii_digit));
+    asks || answers
+}
+
+/// A protocol's name and version, as in `SIP/2.0`.
+fn is_other_version(word: &[u8]) -> bool {
+    let Some((name, version)) = memchr::memchr(b'/', word).and_then(|n| word.split_at_checked(n))
+    else {
+        return false;
+    };
+    let named = name.len() >= 3 && name != b"HTTP" && name.iter().all(u8::is_ascii_uppercase);
+    named
+        && matches!(version, [b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
 /// Whether `line`, complete with its line end, is a start line beyond doubt: what resynchronising
 /// after a gap needs. Nothing irregular is accepted here.
 pub(super) fn is_certain_request(line: &[u8]) -> bool {
@@ -202,6 +228,19 @@ mod tests {
         assert_eq!(status_line(b"HTTP/1.1 200ok\r\n", true), Verdict::Http);
         assert_eq!(status_line(b"HTTP/1.1 2000 OK\r\n", true), Verdict::No);
         assert_eq!(status_line(b"ICY 200 OK\r\n", true), Verdict::No);
+    }
+
+    #[test]
+    fn protocols_built_like_http_are_told_from_it() {
+        let other = |line: &str| is_of_another_protocol(line.as_bytes());
+        assert!(other("REQMOD icap://a/b ICAP/1.0\r\n"));
+        assert!(other("ICAP/1.0 204 No modifications\r\n"));
+        assert!(other("RTSP/1.0 200 OK\n"));
+        assert!(!other("GET /a HTTP/1.1\r\n"));
+        assert!(!other("HTTP/1.1 200 OK\r\n"));
+        assert!(!other("PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\n"));
+        assert!(!other("GET /a b SIP/2.0\r\n"));
+        assert!(!other("\r\n"));
     }
 
     #[test]

@@ -80,6 +80,11 @@ impl Gather {
         self.kept.len()
     }
 
+    /// Whether the first line, if it is complete, begins a message of another protocol.
+    pub(super) fn is_of_another_protocol(&self) -> bool {
+        self.kept.ends_with(b"\n") && detect::is_of_another_protocol(&self.kept)
+    }
+
     /// Takes the next bytes, up to the end of the head. Returns how many were taken.
     pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Gathered) {
         if self.kept.is_empty()

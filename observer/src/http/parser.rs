@@ -116,6 +116,12 @@ impl Parser {
         }
     }
 
+    /// Whether the bytes that are [`Item::NotHttp`] begin a message of a protocol that was built
+    /// like HTTP and may carry it.
+    pub fn is_of_another_protocol(&self) -> bool {
+        self.gather.is_of_another_protocol()
+    }
+
     /// Gives up the current position: looks for the next start line that is beyond doubt.
     pub fn resync(&mut self) {
         self.gather.take();

@@ -3,6 +3,7 @@
 //! Decides who is the client where the handshake was not seen, hands the response's framing what
 //! the request asked for, and ends HTTP where the flow is taken over.
 
+mod no_http;
 mod roles;
 mod takeover;
 
@@ -18,8 +19,8 @@ use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
 use crate::exchange::{Close, Pairer};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
-use crate::message::{Anomaly, Exchange, Head, Mark, Message, Takeover, Version};
-use crate::segment::{Direction, Offset, TcpFlags, Timestamp};
+use crate::message::{Anomaly, Exchange, Head, Mark, Takeover};
+use crate::segment::{Offset, TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
 /// The HTTP side of a flow.
@@ -253,8 +254,7 @@ impl Connection {
         match item {
             Item::Head { head, .. } if is_http2_preface(&head) => {
                 // RFC 9113 §3.4: what looks like a request opens another protocol.
-                self.taken_over = true;
-                parser.take_over();
+                self.speak_no_http(parser);
                 self.responses.iter_mut().for_each(|p| drop(p.take_over()));
             }
             Item::Head { head, first, last } => {
@@ -285,6 +285,10 @@ impl Connection {
                     self.pairer.handle_requests_lost();
                 }
             }
+            Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
+                self.speak_no_http(parser);
+                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
+            }
             Item::NotHttp { .. } => {
                 self.pairer.handle_malformed_request();
                 parser.resync();
@@ -312,6 +316,10 @@ impl Connection {
                 if !complete {
                     self.pairer.handle_responses_lost();
                 }
+            }
+            Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
+                self.speak_no_http(parser);
+                self.requests.iter_mut().for_each(|p| drop(p.take_over()));
             }
             Item::NotHttp { first } => self.handle_no_response(first, parser, out),
             Item::Lost => self.pairer.handle_response_start_lost(),
@@ -351,39 +359,5 @@ impl Connection {
     fn answers_takeover(&self) -> bool {
         let head = self.pairer.answered_request().and_then(|request| request.head.as_ref());
         head.is_none_or(asks_takeover)
-    }
-
-    /// Bytes where a response was due, and they are none.
-    fn handle_no_response(&mut self, first: Mark, parser: &mut Parser, out: &mut Output) {
-        let version = self.pairer.oldest_unanswered(&first).map(|request| {
-            let version = request.head.as_ref().map_or(Version::HTTP_11, Head::version);
-            (version, request.complete)
-        });
-        match version {
-            // RFC 1945 §6: a Simple-Response is the content alone.
-            Some((Version::HTTP_09, _)) => {
-                self.pairer.match_response(&first, &mut self.done);
-                self.pairer.handle_response(Message::new(None, first), &mut self.done);
-                let bytes = parser.read_until_close();
-                add_body(self.pairer.response_mut(), &bytes, out.body_prefix());
-            }
-            Some((_, true)) if self.pairer.n_pending() == 1 => {
-                if self.pairer.match_response(&first, &mut self.done).is_none() {
-                    parser.resync();
-                    return;
-                }
-                self.pairer.handle_response(Message::new(None, first), &mut self.done);
-                let ahead = parser.take_over();
-                self.take_over(Takeover::Hijack, first, out);
-                if let Some(tunnel) = self.tunnel.as_mut() {
-                    tunnel.handle_bytes(Direction::ToClient, first, &ahead);
-                }
-            }
-            // More questions wait: stray bytes behind a response are likelier than a hijack.
-            Some(_) | None => {
-                self.pairer.handle_responses_lost();
-                parser.resync();
-            }
-        }
     }
 }
