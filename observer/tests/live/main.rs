@@ -19,3 +19,4 @@ mod load;
 mod privileges;
 mod quiet;
 mod small_ring;
+mod tunnels;
