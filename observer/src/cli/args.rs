@@ -137,7 +137,7 @@ pub(crate) enum DthCommand {
     ///
     /// Shows the event `tcp.dth` and nothing else: an endpoint has set DTH for the first time; and,
     /// when the connection has ended, whether it died and how soon, or was only teasing. Watches
-    /// connections that carry HTTP, in this process or through the daemon, as `observer tail` does.
+    /// all of TCP in this process; through a daemon, as `observer tail` does, only what carries HTTP.
     Watch(TailArgs),
 }
 

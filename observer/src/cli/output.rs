@@ -69,6 +69,12 @@ impl<W: Write> Output<W> {
         self.n_shown
     }
 
+    /// The name of the events that alone are wanted.
+    #[cfg(feature = "live")]
+    pub(crate) fn only(&self) -> Option<&'static str> {
+        self.filter.event
+    }
+
     /// What [`Self::n_shown`] counts.
     #[cfg(feature = "live")]
     pub(crate) fn what(&self) -> &'static str {

@@ -216,7 +216,8 @@ impl OwnStats {
 fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<(), Failure> {
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
-    let source = live::start(&capture, args.show.body)?;
+    let watch_dth = out.only() == Some("tcp.dth");
+    let source = live::start(&capture, args.show.body, watch_dth)?;
     if args.show.format == Format::Pretty {
         let interfaces = plural(source.n_interfaces() as u64, "interface");
         let backend = source.backend();

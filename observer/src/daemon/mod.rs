@@ -53,7 +53,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         sinks.push(Sink::Tails(tails));
         Some(server)
     };
-    let started = live::start(&config.capture, config.http.body_bytes);
+    let started = live::start(&config.capture, config.http.body_bytes, false);
     let result = match started {
         Ok(source) => {
             (orders.say)(&format!(

@@ -12,6 +12,7 @@ mod harness;
 
 mod attach;
 mod capture_file;
+mod dth;
 mod exchanges;
 mod hotplug;
 mod killed;
