@@ -48,12 +48,15 @@ pub enum Backend {
 }
 
 /// What events tell beyond the promoted keys.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     pub headers: bool,
     /// Bytes of each body to report.
     pub body_bytes: u32,
+    /// Report each WebSocket message, with so many bytes of it.
+    pub ws_messages: bool,
+    pub ws_message_bytes: u32,
 }
 
 /// Where events go.
@@ -177,6 +180,12 @@ impl TryFrom<String> for Network {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self { headers: false, body_bytes: 0, ws_messages: false, ws_message_bytes: 256 }
+    }
+}
+
 impl Default for Capture {
     fn default() -> Self {
         Self {
@@ -215,7 +224,7 @@ pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 /// All keys, by section. serde would find an unknown key as well, but could not name the nearest.
 const KEYS: &[(&str, &[&str])] = &[
     ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows"]),
-    ("http", &["headers", "body_bytes"]),
+    ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
     ("output", &["file"]),
     ("control", &["socket"]),
     ("stats", &["interval"]),
@@ -262,7 +271,7 @@ mod tests {
                     ring_bytes: 65536,
                     max_flows: 9,
                 },
-                http: Http { headers: true, body_bytes: 100 },
+                http: Http { headers: true, body_bytes: 100, ..Http::default() },
                 output: Output { file: "/tmp/x".into() },
                 control: Control { socket: "".into() },
                 stats: Stats { interval: Duration::from_secs(5400) },

@@ -115,3 +115,14 @@ fn a_flow_without_roles_tells_source_and_destination_alone() {
     has(&told[0], "/obs/dth/by", Value::Null);
     has(&told[0], "/obs/dth/offset", Value::Null);
 }
+
+#[test]
+fn a_bare_segment_begins_a_flow_when_it_announces_a_death() {
+    let mut flow = Flow::new();
+    assert!(flow.send(0, TcpFlags::ACK, "").is_empty());
+    let told = flow.send(0, DTH, "");
+    has(&told[0], "/source/address", "10.0.0.1");
+    flow.send(0, TcpFlags::FIN, "");
+    let end = flow.send(1, TcpFlags::FIN, "");
+    has(&end[0], "/obs/dth/outcome", "died");
+}

@@ -105,6 +105,10 @@ pub(crate) struct RunArgs {
     /// Report the first N bytes of each body
     #[arg(long, value_name = "N")]
     pub(crate) body: Option<u32>,
+    /// Report each WebSocket message, with its first N bytes unmasked
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "256")]
+    pub(crate) ws_messages: Option<u32>,
     /// File to append the events to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -129,6 +133,12 @@ pub(crate) enum DthCommand {
     /// right. Where a device cuts large segments up, every part carries the flag. Ctrl-C detaches
     /// and says how many segments were marked.
     Mark(MarkArgs),
+    /// Tell when a peer has announced its death, and what became of it
+    ///
+    /// Shows the event `tcp.dth` and nothing else: an endpoint has set DTH for the first time; and,
+    /// when the connection has ended, whether it died and how soon, or was only teasing. Watches
+    /// all of TCP in this process; through a daemon, as `observer tail` does, only what carries HTTP.
+    Watch(TailArgs),
 }
 
 #[cfg(feature = "live")]
@@ -202,6 +212,10 @@ pub(crate) struct ShowArgs {
     /// Report the first N bytes of each body
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) body: u32,
+    /// Report each WebSocket message, with its first N bytes unmasked
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "256")]
+    pub(crate) ws_messages: Option<u32>,
     /// Stop after this many exchanges
     #[arg(short = 'n', long, value_name = "COUNT")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]

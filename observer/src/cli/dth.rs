@@ -1,18 +1,21 @@
-//! `observer dth mark`: sets the RFC 9401 bit on chosen segments until it is told to end.
+//! `observer dth`: sets the RFC 9401 bit on chosen segments until it is told to end, and watches for
+//! it.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use clap::ColorChoice;
 
 use super::args::{DthCommand, MarkArgs};
-use super::{Failure, complain, plural, signals};
+use super::{Failure, complain, plural, signals, tail};
 use crate::capture::live::{HostFilter, Marked, Marker, Selection};
 use crate::daemon::monotonic;
 
-pub(super) fn run(command: &DthCommand) -> Result<(), Failure> {
+pub(super) fn run(command: &DthCommand, color: ColorChoice) -> Result<(), Failure> {
     match command {
         DthCommand::Mark(args) => mark(args),
+        DthCommand::Watch(args) => tail::show(args, color, Some("tcp.dth")),
     }
 }
 

@@ -9,6 +9,8 @@ use serde_json::Value;
 /// Empty lists admit everything. An event passes when each list that is not empty admits it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
+    /// Only events of this name, where one is set.
+    pub(crate) event: Option<&'static str>,
     /// One of the two TCP ports is in the list.
     pub(crate) ports: Vec<u16>,
     /// One of the two addresses is in one of the networks.
@@ -20,12 +22,19 @@ pub(crate) struct Filter {
 impl Filter {
     /// Whether there is nothing to look for.
     pub(crate) fn admits_all(&self) -> bool {
-        self.ports.is_empty() && self.hosts.is_empty() && self.interfaces.is_empty()
+        self.event.is_none()
+            && self.ports.is_empty()
+            && self.hosts.is_empty()
+            && self.interfaces.is_empty()
     }
 
     /// Whether `event` is wanted. Statistics are about no flow and always are.
     pub(crate) fn admits(&self, event: &Value) -> bool {
-        if event.pointer("/event/name").and_then(Value::as_str) == Some("observer.stats") {
+        let name = event.pointer("/event/name").and_then(Value::as_str);
+        if self.event.is_some() && name != self.event {
+            return false;
+        }
+        if name == Some("observer.stats") {
             return true;
         }
         self.admits_ports(event) && self.admits_hosts(event) && self.admits_interface(event)
@@ -55,7 +64,8 @@ impl Filter {
     }
 }
 
-const ENDS: [&str; 2] = ["client", "server"];
+/// Where the roles are not known, the ends are told by direction alone.
+const ENDS: [&str; 4] = ["client", "server", "source", "destination"];
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +106,15 @@ mod tests {
     fn the_interface_is_the_one_that_saw_it() {
         check(&Filter { interfaces: vec!["lo".into(), "eth0".into()], ..Filter::default() }, true);
         check(&Filter { interfaces: vec!["lo".into()], ..Filter::default() }, false);
+    }
+
+    #[test]
+    fn one_kind_of_event_leaves_out_all_others() {
+        check(&Filter { event: Some("http.exchange"), ..Filter::default() }, true);
+        let dth = Filter { event: Some("tcp.dth"), ..Filter::default() };
+        check(&dth, false);
+        assert!(!dth.admits(&serde_json::json!({"event": {"name": "observer.stats"}})));
+        assert!(!dth.admits_all());
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "live")]
         Command::Run(args) => run::run(args),
         #[cfg(feature = "live")]
-        Command::Dth(command) => dth::run(command),
+        Command::Dth(command) => dth::run(command, cli.color),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
     };
@@ -140,6 +140,7 @@ fn engine_config(show: &ShowArgs) -> crate::pipeline::Config {
     crate::pipeline::Config {
         headers: show.headers,
         body_prefix: show.body as usize,
+        messages: show.ws_messages.map(|n| n as usize),
         ..crate::pipeline::Config::default()
     }
 }

@@ -27,7 +27,9 @@ pub(crate) struct Output<W> {
     out: W,
     shape: Shape,
     filter: Filter,
-    /// Exchanges still wanted; `None` for no limit.
+    /// How the lines that count are marked.
+    counted: String,
+    /// Of those, still wanted; `None` for no limit.
     left: Option<u64>,
     n_shown: u64,
     text: Vec<u8>,
@@ -35,7 +37,10 @@ pub(crate) struct Output<W> {
 
 impl<W: Write> Output<W> {
     pub(crate) fn new(out: W, shape: Shape, filter: Filter, count: Option<u64>) -> Self {
-        Self { out, shape, filter, left: count, n_shown: 0, text: Vec::new() }
+        // Inside a JSON string the quotes would be escaped, so no peer can put this into a line.
+        let counted =
+            format!(r#""event":{{"name":"{}"}}"#, filter.event.unwrap_or("http.exchange"));
+        Self { out, shape, filter, counted, left: count, n_shown: 0, text: Vec::new() }
     }
 
     /// Takes whole lines. `Break` means that nothing more is wanted: the count is reached, or the
@@ -59,9 +64,21 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Exchanges written so far.
+    /// Exchanges, or the events that alone are wanted, written so far.
     pub(crate) fn n_shown(&self) -> u64 {
         self.n_shown
+    }
+
+    /// The name of the events that alone are wanted.
+    #[cfg(feature = "live")]
+    pub(crate) fn only(&self) -> Option<&'static str> {
+        self.filter.event
+    }
+
+    /// What [`Self::n_shown`] counts.
+    #[cfg(feature = "live")]
+    pub(crate) fn what(&self) -> &'static str {
+        if self.filter.event.is_some() { "event" } else { "exchange" }
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -81,16 +98,12 @@ impl<W: Write> Output<W> {
                 }
             }
         }
-        if memmem::find(line, EXCHANGE).is_some() {
+        if memmem::find(line, self.counted.as_bytes()).is_some() {
             self.n_shown += 1;
             self.left = self.left.map(|left| left.saturating_sub(1));
         }
     }
 }
-
-/// How the lines of exchanges, and no others, are marked. Inside a JSON string the quotes would be
-/// escaped, so no peer can put this into a line.
-const EXCHANGE: &[u8] = br#""event":{"name":"http.exchange"}"#;
 
 /// Standard output without the line buffer that Rust puts before it: whole batches go out in one
 /// write, and nothing is left behind in a buffer at exit.

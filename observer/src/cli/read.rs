@@ -20,6 +20,7 @@ type Out = Output<std::fs::File>;
 /// Reads every file even when one of them is bad, then fails if one was.
 pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
     let filter = Filter {
+        event: None,
         ports: args.ports.clone(),
         hosts: args.hosts.iter().map(|network| network.0).collect(),
         interfaces: Vec::new(),

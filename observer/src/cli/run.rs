@@ -34,6 +34,10 @@ fn configuration(args: &RunArgs) -> Result<Config, config::Error> {
     if let Some(n_bytes) = args.body {
         config.http.body_bytes = n_bytes;
     }
+    if let Some(n_bytes) = args.ws_messages {
+        config.http.ws_messages = true;
+        config.http.ws_message_bytes = n_bytes;
+    }
     if let Some(file) = &args.output {
         config.output.file.clone_from(file);
     }
@@ -93,7 +97,7 @@ mod tests {
         std::fs::write(&file, "[capture]\nports = [1]\nring_bytes = 65536\n[output]\nfile = '/a'")
             .unwrap();
         let line = format!(
-            "observer run --config {} -p 80,81 -i lo --host ::1 --backend tc --headers --body 9 \
+            "observer run --config {} -p 80,81 -i lo --host ::1 --backend tc --headers --body 9 --ws-messages=8 \
              -o /b --no-socket",
             file.display()
         );
@@ -107,5 +111,7 @@ mod tests {
         assert_eq!(config.control.socket, PathBuf::new());
         assert!(config.http.headers);
         assert_eq!(config.http.body_bytes, 9);
+        assert!(config.http.ws_messages);
+        assert_eq!(config.http.ws_message_bytes, 8);
     }
 }

@@ -6,11 +6,11 @@ use super::plural;
 use super::pretty::text::{count, duration};
 use crate::event::stats::Snapshot;
 
-/// The end of a `tail`: `first` and `last` are the statistics around the time it was there.
-pub(super) fn tail(n_shown: u64, first: &Value, last: &Value) -> Vec<String> {
+/// The end of a `tail` that has shown so many of `what`: `first` and `last` are the statistics around the time it was there.
+pub(super) fn tail(n_shown: u64, what: &str, first: &Value, last: &Value) -> Vec<String> {
     let time = difference(first, last, "/uptime_ns")
         .map_or_else(String::new, |ns| format!(" in {}", duration(ns)));
-    let mut lines = vec![format!("{} shown{time}", plural(n_shown, "exchange"))];
+    let mut lines = vec![format!("{} shown{time}", plural(n_shown, what))];
     if let Some(dropped) = last.pointer("/tail/dropped").and_then(Value::as_u64).filter(|n| *n > 0)
     {
         lines
@@ -93,7 +93,7 @@ mod tests {
             "skipped": 20, "filtered": {"not_http": 1240, "duplicate": 0},
             "lost": {"ring_full": 64}}, "tail": {"sent": 5, "dropped": 2}});
         assert_eq!(
-            tail(3, &first, &last),
+            tail(3, "exchange", &first, &last),
             [
                 "3 exchanges shown in 12.4s",
                 "2 events dropped because this end read too slowly",

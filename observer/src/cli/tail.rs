@@ -23,15 +23,25 @@ use crate::pipeline;
 use crate::sink::control::client::{Connection, Received};
 
 pub(super) fn run(args: &TailArgs, color: ColorChoice) -> Result<(), Failure> {
+    show(args, color, None)
+}
+
+/// Shows events of the name `only`, or all.
+pub(super) fn show(
+    args: &TailArgs,
+    color: ColorChoice,
+    only: Option<&'static str>,
+) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
     let out = stdout().context("cannot use standard output")?;
     let output = |filter| Output::new(out, shape(&args.show, color), filter, args.show.count);
     match daemon(args)? {
         Some(connection) => {
             say_what_the_daemon_decides(args, &connection);
-            attached(connection, output(filter(args)), &Limits::from_now(&stop, args.duration))
+            let out = output(Filter { event: only, ..filter(args) });
+            attached(connection, out, &Limits::from_now(&stop, args.duration))
         }
-        None => alone(args, output(Filter::default()), &stop),
+        None => alone(args, output(Filter { event: only, ..Filter::default() }), &stop),
     }
 }
 
@@ -81,6 +91,7 @@ fn is_absent(err: &io::Error) -> bool {
 fn filter(args: &TailArgs) -> Filter {
     let any = args.capture.interfaces.iter().any(|name| name == "any");
     Filter {
+        event: None,
         ports: args.capture.ports.clone(),
         hosts: args.capture.hosts.iter().map(|network| network.0).collect(),
         interfaces: if any { Vec::new() } else { args.capture.interfaces.clone() },
@@ -96,6 +107,9 @@ fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
     }
     if args.show.body > hello.body_bytes {
         refused.push("--body");
+    }
+    if args.show.ws_messages.is_some() && !hello.ws_messages {
+        refused.push("--ws-messages");
     }
     if args.capture.backend.is_some() {
         refused.push("--backend");
@@ -142,7 +156,7 @@ fn attached(
             }
         }
     };
-    for line in summary::tail(out.n_shown(), &own.first, &own.last) {
+    for line in summary::tail(out.n_shown(), out.what(), &own.first, &own.last) {
         complain(format_args!("{line}"));
     }
     if lost {
@@ -202,7 +216,8 @@ impl OwnStats {
 fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<(), Failure> {
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
-    let source = live::start(&capture, args.show.body)?;
+    let watch_dth = out.only() == Some("tcp.dth");
+    let source = live::start(&capture, args.show.body, watch_dth)?;
     if args.show.format == Format::Pretty {
         let interfaces = plural(source.n_interfaces() as u64, "interface");
         let backend = source.backend();
@@ -234,7 +249,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
         let _ = out.write(worker.batch.bytes()).context("cannot write to standard output")?;
     }
     let last = serde_json::to_value(worker.snapshot(Vec::new())).unwrap_or_default();
-    for line in summary::tail(out.n_shown(), &Value::Null, &last) {
+    for line in summary::tail(out.n_shown(), out.what(), &Value::Null, &last) {
         complain(format_args!("{line}"));
     }
     Ok(failed?)

@@ -19,8 +19,9 @@ pub struct Live {
     told: BTreeMap<u32, String>,
 }
 
-/// Attaches to the kernel. `body_prefix` bytes of each body are wanted.
-pub fn start(config: &config::Capture, body_prefix: u32) -> anyhow::Result<Live> {
+/// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
+/// carries the DTH bit (RFC 9401) on flows that are not HTTP.
+pub fn start(config: &config::Capture, body_prefix: u32, watch_dth: bool) -> anyhow::Result<Live> {
     let any = config.interfaces.is_empty() || config.interfaces.iter().any(|name| name == "any");
     let host = |network: &config::Network| HostFilter {
         address: network.0.addr(),
@@ -41,6 +42,7 @@ pub fn start(config: &config::Capture, body_prefix: u32) -> anyhow::Result<Live>
         ring_bytes: config.ring_bytes,
         max_flows: config.max_flows,
         body_prefix: Some(body_prefix),
+        watch_dth,
         ..Options::default()
     })?;
     Ok(Live { capture, told: BTreeMap::new() })

@@ -45,6 +45,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         let hello = control::Hello {
             headers: config.http.headers,
             body_bytes: config.http.body_bytes,
+            ws_messages: config.http.ws_messages,
             interfaces: config.capture.interfaces.clone(),
             backend: format!("{:?}", config.capture.backend).to_lowercase(),
         };
@@ -52,7 +53,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         sinks.push(Sink::Tails(tails));
         Some(server)
     };
-    let started = live::start(&config.capture, config.http.body_bytes);
+    let started = live::start(&config.capture, config.http.body_bytes, false);
     let result = match started {
         Ok(source) => {
             (orders.say)(&format!(
@@ -63,6 +64,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let engine = pipeline::Config {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
+                messages: config.http.ws_messages.then_some(config.http.ws_message_bytes as usize),
                 ..pipeline::Config::live()
             };
             let worker = Worker::new(source, engine);

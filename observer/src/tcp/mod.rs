@@ -381,8 +381,10 @@ impl<A: Application> FlowTable<A> {
     }
 }
 
-/// A flow begins with a SYN or with data; a bare ACK, FIN or RST of an unknown flow tells nothing.
+/// A flow begins with a SYN or with data, or with an announced death (RFC 9401); another bare ACK,
+/// FIN or RST of an unknown flow tells nothing.
 fn begins_flow(segment: &Segment<'_>) -> bool {
     let rst = segment.flags.contains(TcpFlags::RST);
-    (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0) && !rst
+    let dth = segment.flags.contains(TcpFlags::DTH);
+    (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0 || dth) && !rst
 }

@@ -218,7 +218,7 @@ impl Tunnel {
         }
         match &self.websocket {
             None => self.bulk.of(direction).stride(),
-            Some(websocket) => websocket.dispensable(direction).min(bulk::STRIDE),
+            Some(websocket) => websocket.dispensable(direction).min(bulk::MAX_STRIDE),
         }
     }
 

@@ -12,6 +12,7 @@ mod harness;
 
 mod attach;
 mod capture_file;
+mod dth;
 mod exchanges;
 mod hotplug;
 mod killed;
@@ -19,3 +20,4 @@ mod load;
 mod privileges;
 mod quiet;
 mod small_ring;
+mod tunnels;

@@ -130,7 +130,13 @@ const TOOLS: &[Tool] = &[
         pacman: "bpf",
         ..same("bpftool", "", "bpftool")
     },
-    same("openssl", "TLS traffic that must stay unseen", "openssl"),
+    same("openssl", "TLS traffic: that must stay unseen, and that goes through a proxy", "openssl"),
+    Tool {
+        program: "tinyproxy",
+        why: "a CONNECT proxy, whose tunnels live tests watch",
+        debian: "tinyproxy-bin",
+        ..same("tinyproxy", "", "tinyproxy")
+    },
     Tool {
         program: "python3",
         why: "small servers that misbehave, and the corpus's scorer",

@@ -68,10 +68,16 @@ pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &
     out.push(b'\n');
 }
 
-/// One line for an event that has no layout of its own: its name and its endpoints.
-pub(super) fn other(event: &Value, name: &str, look: &Look, out: &mut Vec<u8>) {
-    let time = Paint { style: DIM, on: look.colour }.wrap(&time(event, look, Layout::Wide));
-    push(out, format_args!("{time}  {}  {}\n", endpoints(event, Layout::Wide), harmless(name)));
+/// One line for an event that is no exchange: its endpoints and what there is to say.
+pub(super) fn aside(event: &Value, said: &str, is_urgent: bool, look: &Look, out: &mut Vec<u8>) {
+    let layout = layout(look);
+    let paint = |style: Style| Paint { style, on: look.colour };
+    let style = if is_urgent { FAILED } else { DIM };
+    push(out, format_args!("{}  ", paint(DIM).wrap(&time(event, look, layout))));
+    if layout != Layout::Narrow {
+        push(out, format_args!("{}  ", endpoints(event, layout)));
+    }
+    push(out, format_args!("{}\n", paint(style).wrap(said)));
 }
 
 /// One line that must not be overlooked.
@@ -117,6 +123,8 @@ fn time(event: &Value, look: &Look, layout: Layout) -> String {
 }
 
 fn endpoints(event: &Value, layout: Layout) -> String {
+    let known = event.get("client").is_some();
+    let roles = if known { ["client", "server"] } else { ["source", "destination"] };
     let end = |role: &str, with_port: bool| {
         let address = text_at(event, &format!("/{role}/address")).unwrap_or("?");
         let port = number_at(event, &format!("/{role}/port")).filter(|_| with_port);
@@ -126,7 +134,8 @@ fn endpoints(event: &Value, layout: Layout) -> String {
             (None, _) => harmless(address),
         }
     };
-    format!("{} → {}", end("client", layout == Layout::Wide), end("server", true))
+    let [from, to] = roles;
+    format!("{} → {}", end(from, layout == Layout::Wide || !known), end(to, true))
 }
 
 fn method(event: &Value) -> String {
@@ -198,6 +207,14 @@ fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
     let anomalies = event.pointer("/obs/anomalies").and_then(Value::as_array);
     let anomalies = anomalies.into_iter().flatten().filter_map(Value::as_str);
     parts.extend(anomalies.map(|name| name.replace('_', " ")));
+    for (key, who) in [("request", "client"), ("response", "server")] {
+        if event.pointer(&format!("/obs/tcp/dth/{key}")) == Some(&Value::Bool(true)) {
+            parts.push(format!("☠ {who} announced its death"));
+        }
+    }
+    if event.pointer("/obs/tunnel/inside").is_some() {
+        parts.push("inside a tunnel".to_owned());
+    }
     if let Some(takeover) = text_at(event, "/obs/takeover") {
         parts.push(format!("{takeover}: no longer HTTP"));
     }

@@ -4,6 +4,7 @@
 //! made in this process, came from the daemon, or was read from a file. It must not know where the
 //! event came from, and it prints nothing that [`text`] has not made harmless.
 
+mod asides;
 mod details;
 mod line;
 pub(crate) mod text;
@@ -55,7 +56,12 @@ impl Printer {
                 details::exchange(event, &self.look, out);
             }
             Some("observer.stats") => self.stats(event, out),
-            name => line::other(event, name.unwrap_or("event without a name"), &self.look, out),
+            name => {
+                self.day(event, out);
+                let unknown = || (text::harmless(name.unwrap_or("event without a name")), false);
+                let (said, is_urgent) = asides::about(event).unwrap_or_else(unknown);
+                line::aside(event, &said, is_urgent, &self.look, out);
+            }
         }
     }
 

@@ -219,7 +219,89 @@ fn statistics_are_told_when_something_was_lost() {
 fn an_event_of_a_later_version_is_still_a_line() {
     check(
         look(),
-        &[("/event/name", r#""http.tunnel""#)],
-        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  http.tunnel\n",
+        &[("/event/name", r#""tcp.close""#)],
+        "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  tcp.close\n",
     );
+}
+
+/// What is printed of an event that is no exchange, behind time and endpoints.
+#[track_caller]
+fn said(name: &str, rest: &str, want: &str) {
+    let ends =
+        r#""client":{"address":"1.1.1.1","port":5},"server":{"address":"2.2.2.2","port":80}"#;
+    let source = r#""source":{"address":"2.2.2.2","port":80}"#;
+    let event = format!(
+        r#"{{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{{"name":"{name}"}},{ends},{source},{rest}}}"#
+    );
+    let mut out = Vec::new();
+    Printer::new(look()).print(&serde_json::from_str(&event).unwrap(), &mut out);
+    let line = String::from_utf8(out).unwrap();
+    assert_eq!(line, format!("13:03:22.118  1.1.1.1:5 → 2.2.2.2:80  {want}\n"));
+}
+
+#[test]
+fn a_tunnel_is_one_sentence_at_each_end() {
+    said(
+        "http.tunnel",
+        r#""obs":{"tunnel":{"kind":"upgrade","phase":"open","protocol":"websocket"}}"#,
+        "tunnel (upgrade) opens; websocket",
+    );
+    said(
+        "http.tunnel",
+        r#""obs":{"tunnel":{"kind":"upgrade","phase":"close","protocol":"websocket",
+            "subprotocol":"chisel-v3","inner":"ssh","ssh":{"client":"SSH-2.0-Go","server":"SSH-\u001b[2J"},
+            "closed":{"how":"reset","by":"server"},"bytes_to_server":2048,"bytes_to_client":10,
+            "duration_ns":3200000000,"longest_idle_ns":1500000,
+            "frames":{"to_server":{"messages":4},"to_client":{"messages":2}},
+            "websocket":{"close":{"server":{"code":1001,"reason":"bye"}}}},
+            "anomalies":["reserved_bits"]}"#,
+        "tunnel (upgrade) closed by server (reset); 3.20s, ↑ 2.05kB ↓ 10B, longest idle 1.50ms; \
+         websocket > chisel-v3 > ssh; SSH-2.0-Go / SSH-\\x1b[2J; 4 messages up, 2 down; \
+         close 1001 bye; reserved bits",
+    );
+    said(
+        "http.tunnel",
+        r#""tls":{"protocol":{"version":"1.3"},"client":{"server_name":"a.example"}},
+            "obs":{"tunnel":{"kind":"connect","phase":"progress","inner":"tls"}}"#,
+        "tunnel (connect) lasts; 0ns, ↑ 0B ↓ 0B, longest idle 0ns; tls; TLS 1.3 to a.example",
+    );
+}
+
+#[test]
+fn an_announced_death_is_told_to_the_end_user() {
+    said(
+        "tcp.dth",
+        r#""obs":{"exchange":{"index":2},"dth":{"phase":"flagged","by":"server"}}"#,
+        "☠ the server (2.2.2.2) has announced its death with exchange 2: expect the connection to end",
+    );
+    said(
+        "tcp.dth",
+        r#""obs":{"dth":{"phase":"end","by":"server","outcome":"died","after_ns":3000000,
+            "bytes_after":38,"closed":{"how":"fin"}}}"#,
+        "☠ the server (2.2.2.2) announced its death and died (fin) 3.00ms and 38B after it said so",
+    );
+    said(
+        "tcp.dth",
+        r#""obs":{"dth":{"phase":"end","outcome":"survived","after_ns":1,"bytes_after":0,
+            "closed":{"how":"capture_end"}}}"#,
+        "☠ 2.2.2.2 announced its death and has survived, 1ns and 0B after it said so: still open at \
+         the end of the capture",
+    );
+}
+
+#[test]
+fn a_message_shows_its_first_bytes_made_harmless() {
+    said(
+        "websocket.message",
+        r#""obs":{"message":{"direction":"to_client","opcode":"text","size":300,
+            "content":{"text":"a\nb","truncated":true}}}"#,
+        "message ↓ text 300B: a\\x0ab…",
+    );
+}
+
+#[test]
+fn an_exchange_says_that_its_peer_announced_its_death() {
+    let want = "13:03:22.118  127.0.0.1:51234 → 127.0.0.1:8080  GET  localhost:8080/index.html?a=1  \
+        200  ↑    0B ↓  612B  1.21ms  ttfb  930µs  ☠ server announced its death\n";
+    check(look(), &[("/obs/tcp", r#"{"dth":{"request":false,"response":true}}"#)], want);
 }

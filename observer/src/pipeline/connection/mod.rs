@@ -77,7 +77,13 @@ impl Application for Connection {
         if let Some(tls) = self.tls.as_mut() {
             tls.handle(&delivery);
         }
-        let wish = self.deliver_http(facts, &delivery, out);
+        let mut wish = self.deliver_http(facts, &delivery, out);
+        // An announced death is followed to its end, whatever the flow carries.
+        if wish == Wish::Nothing
+            && [Side::Low, Side::High].iter().any(|s| facts.half(*s).dth.is_some())
+        {
+            wish = Wish::All;
+        }
         if let Some(side) = self.flagged.take() {
             self.tell_dth(side, true, facts, out);
         }

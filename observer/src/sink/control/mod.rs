@@ -30,6 +30,7 @@ use crate::segment::Timestamp;
 pub struct Hello {
     pub headers: bool,
     pub body_bytes: u32,
+    pub ws_messages: bool,
     pub interfaces: Vec<String>,
     pub backend: String,
 }
@@ -155,6 +156,7 @@ impl Hello {
             "version": env!("CARGO_PKG_VERSION"),
             "headers": self.headers,
             "body_bytes": self.body_bytes,
+            "ws_messages": self.ws_messages,
             "interfaces": self.interfaces,
             "backend": self.backend,
         }});
@@ -168,6 +170,7 @@ impl Hello {
             return Err(error.to_owned());
         }
         let field = |name: &str| value.pointer(&format!("/observer/{name}"));
+        let flag = |name: &str| field(name).and_then(serde_json::Value::as_bool).unwrap_or(false);
         match field("protocol").and_then(serde_json::Value::as_u64) {
             Some(PROTOCOL) => {}
             Some(other) => {
@@ -182,7 +185,8 @@ impl Hello {
         let names = interfaces.into_iter().flatten().filter_map(serde_json::Value::as_str);
         let body_bytes = field("body_bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
         Ok(Self {
-            headers: field("headers").and_then(serde_json::Value::as_bool).unwrap_or(false),
+            headers: flag("headers"),
+            ws_messages: flag("ws_messages"),
             body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
             interfaces: names.map(str::to_owned).collect(),
             backend: field("backend").and_then(serde_json::Value::as_str).unwrap_or("").to_owned(),

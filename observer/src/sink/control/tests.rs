@@ -17,7 +17,13 @@ struct Daemon {
 }
 
 fn hello() -> Hello {
-    Hello { headers: true, body_bytes: 7, interfaces: vec!["lo".into()], backend: "tc".into() }
+    Hello {
+        headers: true,
+        body_bytes: 7,
+        ws_messages: true,
+        interfaces: vec!["lo".into()],
+        backend: "tc".into(),
+    }
 }
 
 fn daemon() -> Daemon {
