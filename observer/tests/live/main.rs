@@ -13,6 +13,7 @@ mod harness;
 mod attach;
 mod capture_file;
 mod exchanges;
+mod go;
 mod hotplug;
 mod killed;
 mod load;
