@@ -14,6 +14,7 @@ mod attach;
 mod capture_file;
 mod dth;
 mod exchanges;
+mod go;
 mod hotplug;
 mod killed;
 mod load;

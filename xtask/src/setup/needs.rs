@@ -143,6 +143,13 @@ const TOOLS: &[Tool] = &[
         pacman: "python",
         ..same("python3", "", "python3")
     },
+    Tool {
+        program: "go",
+        why: "a net/http server whose handlers live tests watch from outside",
+        debian: "golang-go",
+        dnf: "golang",
+        ..same("go", "", "go")
+    },
 ];
 
 /// A tool whose package has the same name everywhere.
