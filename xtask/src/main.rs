@@ -6,6 +6,7 @@
 mod compare;
 mod ebpf;
 mod fuzz;
+mod generate;
 mod lint;
 mod memory;
 mod offline;
@@ -51,6 +52,8 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Print our exchanges of a capture beside tshark's, and name the differences
     Compare(compare::Options),
+    /// Write a capture of made HTTP traffic to measure with
+    Generate(generate::Options),
     /// Measure the peak memory of `observer read` over a large capture and over the corpus
     Memory(memory::Options),
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Lint => lint::lint(),
         Command::Fuzz(options) => fuzz::fuzz(&options),
         Command::Compare(options) => compare::compare(&options),
+        Command::Generate(options) => generate::generate(&options),
         Command::Memory(options) => memory::memory(&options),
     };
     match outcome {
