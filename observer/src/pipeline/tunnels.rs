@@ -17,7 +17,14 @@ use crate::tunnel::{Agreement, Both, Content, Found, Part, Report, Tunnel, Wante
 /// Tunnels in tunnels that are looked into: a proxy behind a proxy, and one more.
 const MAX_DEPTH: usize = 3;
 
-/// A part of what is inside, kept until the flow's facts are at hand.
+/// What a tunnel may carry in both directions before its client's first line is complete. A peer
+/// that is told so much before it was asked speaks no HTTP/1.
+const MAX_UNDECIDED: usize = 64 << 10;
+
+/// The same in pieces, of whatever size.
+const MAX_UNDECIDED_PIECES: usize = 512;
+
+/// A part of what is inside, kept until it is known to be HTTP and the flow's facts are at hand.
 #[derive(Debug)]
 enum Piece {
     Bytes(Vec<u8>),
@@ -225,9 +232,18 @@ impl OpenTunnel {
         out.push(Event::Tunnel(Box::new(HttpTunnel { time, phase, flow, link, report, closed })));
     }
 
-    /// Feeds what has come to the connection inside, or lets go of it.
+    /// Feeds what has come to the connection inside once it is known to be HTTP, or lets go of it.
     fn read_inside(&mut self, client: Side, facts: &Facts, out: &mut Output) {
-        if !self.tunnel.may_be_http1() {
+        if !self.tunnel.is_http1() {
+            let n_kept = |n: usize, (_, _, piece): &(_, _, Piece)| match piece {
+                Piece::Bytes(bytes) => n.saturating_add(bytes.len()),
+                Piece::Gap { .. } | Piece::End(_) => n,
+            };
+            let n_kept = self.pieces.iter().fold(0, n_kept);
+            let few = self.pieces.len() <= MAX_UNDECIDED_PIECES && n_kept <= MAX_UNDECIDED;
+            if self.tunnel.may_be_http1() && few {
+                return;
+            }
             self.http = None;
         }
         let pieces = mem::take(&mut self.pieces);

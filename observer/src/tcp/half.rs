@@ -138,8 +138,9 @@ impl Half {
     }
 
     /// Takes the initial sequence number. Returns false when it cannot be that of this stream: the
-    /// ports are used again.
-    pub(super) fn handle_syn(&mut self, isn: SeqNumber) -> bool {
+    /// ports are used again. `referred` when the opposite half has told positions of this one, which
+    /// then keeps its numbering.
+    pub(super) fn handle_syn(&mut self, isn: SeqNumber, referred: bool) -> bool {
         let first = isn.plus(1);
         if let Some(known) = self.isn {
             return known == isn;
@@ -152,13 +153,17 @@ impl Half {
         // The half was anchored by an acknowledgement or by data. A SYN that was merely captured
         // late lies close below; one that lies elsewhere opens another connection.
         let begin = anchor.offset_of(first).filter(|&o| o <= anchor.offset.plus(1));
-        if begin.is_none_or(|o| anchor.offset.since(o) > LATE_SYN_BYTES) {
+        let Some(begin) = begin.filter(|&o| anchor.offset.since(o) <= LATE_SYN_BYTES) else {
             return false;
-        }
+        };
         self.isn = Some(isn);
         if !self.started && self.pending.is_empty() && self.fin.is_none() {
-            self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
-            self.max_acked = Offset(0);
+            if referred {
+                self.anchor = Some(Anchor { seq: first, offset: begin });
+            } else {
+                self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
+                self.max_acked = Offset(0);
+            }
         }
         self.facts.midstream = false;
         true
@@ -298,6 +303,11 @@ impl Half {
     /// position above `next` may be a FIN that was not captured.
     pub(super) fn hole_is_acknowledged(&self) -> bool {
         self.anchor.is_some() && self.max_acked.since(self.next()) > 1
+    }
+
+    /// Whether anything of this half was told or waits, with what it acknowledges.
+    pub(super) fn refers(&self) -> bool {
+        self.started || !self.pending.is_empty() || self.fin.is_some()
     }
 
     /// Whether this half has everything that a segment acknowledging `acked` had received.

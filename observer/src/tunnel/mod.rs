@@ -205,6 +205,11 @@ impl Tunnel {
         self.recogniser.may_be_http1()
     }
 
+    /// Whether the content is HTTP/1.
+    pub fn is_http1(&self) -> bool {
+        self.recogniser.is_http1()
+    }
+
     /// The bytes of the flow are not the tunnel's content but frames around it.
     pub fn is_framed(&self) -> bool {
         self.websocket.is_some()

@@ -112,7 +112,7 @@ impl<A: Application> Flow<A> {
         out: &mut A::Output,
     ) -> Outcome {
         let side = if segment.source == self.facts.key.low { Side::Low } else { Side::High };
-        if segment.flags.contains(TcpFlags::SYN) && !self.half_mut(side).handle_syn(segment.seq) {
+        if segment.flags.contains(TcpFlags::SYN) && !self.handle_syn(side, segment.seq) {
             return Outcome::Reused;
         }
         self.last_seen = self.last_seen.max(segment.time);
@@ -169,15 +169,21 @@ impl<A: Application> Flow<A> {
         let opposite = side.opposite();
         self.facts.initiator = Some(if by_sender { side } else { opposite });
         if !segment.flags.contains(TcpFlags::SYN) {
-            self.half_mut(side).handle_syn(segment.seq.minus(1));
+            self.handle_syn(side, segment.seq.minus(1));
         }
         if segment.flags.contains(TcpFlags::ACK) {
             // What is acknowledged is a SYN, so the other end has spoken.
+            self.handle_syn(opposite, segment.ack.minus(1));
             let half = self.half_mut(opposite);
-            half.handle_syn(segment.ack.minus(1));
             half.seen = true;
             half.facts_mut().flags = half.facts().flags.union(TcpFlags::SYN);
         }
+    }
+
+    /// Takes a half's initial sequence number; false when it cannot be that of this flow.
+    fn handle_syn(&mut self, side: Side, isn: SeqNumber) -> bool {
+        let referred = self.half(side.opposite()).refers();
+        self.half_mut(side).handle_syn(isn, referred)
     }
 
     /// Learns from the acknowledgement number; returns the position it acknowledges.
