@@ -29,6 +29,12 @@ impl Half {
             if segment.source.port != port || segment.flags.contains(TcpFlags::SYN) {
                 return;
             }
+            let end = segment.seq.0.wrapping_add(segment.payload_len);
+            // A busy machine sends the tail again, and behind its body nothing is left out.
+            let is_old = end.wrapping_sub(self.end.0).cast_signed() <= 0;
+            if self.first.is_some() && segment.payload_len > 0 && is_old {
+                return;
+            }
             self.records += 1;
             self.bytes.extend_from_slice(segment.payload);
             if segment.payload_len > 0 {
@@ -36,7 +42,7 @@ impl Half {
             }
             // What comes behind the FIN stands one number further on.
             if !self.fin {
-                self.end = SeqNumber(segment.seq.0.wrapping_add(segment.payload_len));
+                self.end = SeqNumber(end);
             }
             self.fin |= segment.flags.contains(TcpFlags::FIN);
         };
