@@ -26,6 +26,9 @@ pub const BODY_PREFIX: &str = "BODY_PREFIX";
 /// Not 0: flows that are not known as HTTP are watched from the first segment with DTH on.
 pub const WATCH_DTH: &str = "WATCH_DTH";
 
+/// Not 0: flows that begin like TLS are told of, by their first bytes, their lengths and their end.
+pub const WATCH_TLS: &str = "WATCH_TLS";
+
 /// Bytes waiting in the ring at which the reader is woken.
 pub const FILL_MARK: &str = "FILL_MARK";
 

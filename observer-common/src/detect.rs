@@ -1,4 +1,4 @@
-//! Whether the first bytes of a segment look like HTTP. A hit enters the flow into the table; user
+//! Whether the first bytes of a segment look like HTTP, or like TLS. A hit enters the flow into the table; user
 //! space, which sees more, takes the verdict back when it was wrong. So this errs towards yes for
 //! what reads like a request line (RFC 9112 §3) or a status line (§4), and stays strict enough
 //! that Redis, SSH, SMTP or FTP never get in. It must not know flows or headers.
@@ -60,6 +60,20 @@ pub fn begins_like_http(window: &Window) -> bool {
         && w.at(n_token) == b' '
         && (is_root(w.at(target)) || is_http(w, target))
         && !ends_without_version(w, target)
+}
+
+/// Whether the payload may begin with a hello of TLS: a record of the handshake type and a version
+/// of up to 3.4 (RFC 8446 §5.1), and in it a ClientHello or a ServerHello (§4) of version 3.x.
+#[inline(always)]
+pub fn begins_like_tls(window: &Window) -> bool {
+    let w = window;
+    w.at(0) == 22
+        && w.at(1) == 3
+        && w.at(2) <= 4
+        && (w.at(5) == 1 || w.at(5) == 2)
+        && w.at(6) == 0
+        && w.at(9) == 3
+        && w.at(10) <= 4
 }
 
 /// Bytes of an empty line in front, which is to be passed over (RFC 9112 §2.2).
@@ -231,6 +245,24 @@ mod tests {
         check(b"GET  / HTTP/1.1\r\n", false);
         check(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ / HTTP/1.1\r\n", false);
         check(b"", false);
+    }
+
+    #[test]
+    fn hellos_of_tls() {
+        let check = |bytes: &[u8], expected| {
+            let mut window = [0; WINDOW];
+            window[..bytes.len()].copy_from_slice(bytes);
+            assert_eq!(begins_like_tls(&Window(window)), expected, "{bytes:x?}");
+        };
+        check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", true);
+        check(b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", true);
+        // A certificate, application data, a version that is none, a body that is too long.
+        check(b"\x16\x03\x03\x0f\x00\x0b\x00\x0e\xfc\x00\x0e", false);
+        check(b"\x17\x03\x03\x02\x00\x01\x00\x01\xfc\x03\x03", false);
+        check(b"\x16\x03\x09\x02\x00\x01\x00\x01\xfc\x03\x03", false);
+        check(b"\x16\x03\x01\x02\x00\x01\x09\x01\xfc\x03\x03", false);
+        check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x47\x03", false);
+        check(b"\x16\x03\x01", false);
     }
 
     #[test]

@@ -65,6 +65,10 @@ pub const STATE_OFF: u32 = 2;
 pub const STATE_QUIET: u32 = 3;
 /// Not known as HTTP, and watched like a quiet flow because a segment of it had DTH set.
 pub const STATE_WATCHED: u32 = 4;
+/// Begins like TLS: the first bytes of both halves are emitted ([`Half::begin`]), the rest is quiet.
+pub const STATE_TLS: u32 = 5;
+/// A SYN has started the flow anew, and was emitted; the next bytes tell what it is.
+pub const STATE_NEW: u32 = 6;
 
 /// What the kernel knows of one direction.
 #[repr(C)]
@@ -119,11 +123,25 @@ impl Half {
     };
 }
 
+impl Half {
+    #[inline(always)]
+    fn renew(&mut self) {
+        self.owner = 0;
+        self.has_isn = 0;
+        self.has_data = 0;
+        self.skip = 0;
+        self.records_lost = 0;
+        self.record_time = 0;
+    }
+}
+
 /// A clock of 1,048,576 ns ticks: near enough to milliseconds, and a shift.
 #[inline(always)]
 pub const fn millis(time_ns: u64) -> u32 {
-    (time_ns >> 20) as u32
+    (time_ns >> TICK_SHIFT) as u32
 }
+
+pub const TICK_SHIFT: u32 = 20;
 
 /// What [`Half::admit`] looks at in a segment.
 #[derive(Clone, Copy, Debug)]
@@ -178,6 +196,7 @@ impl Half {
             // What is known of the last connection's stream says nothing of this one's.
             self.skip = 0;
             self.has_data = 0;
+            self.records_lost = 0;
         }
         if is_fresh || newer_seq {
             self.next_seq = sight.next_seq;
@@ -217,6 +236,24 @@ const _: () = assert!(size_of::<Flow>() == 112);
 impl Flow {
     pub const EMPTY: Self =
         Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 1] };
+
+    /// A segment of one half begins like TLS.
+    #[inline(always)]
+    pub fn begin_tls(&mut self, from_high: bool, seq: u32, ack: u32) {
+        self.state = STATE_TLS;
+        let (low, high) = if from_high { (ack, seq) } else { (seq, ack) };
+        self.from_low.begin(low);
+        self.from_high.begin(high);
+    }
+
+    /// Forgets what was known of the last connection between the same ends. The SYN that shows it
+    /// is emitted by whoever sees it first.
+    #[inline(always)]
+    pub fn renew(&mut self) {
+        self.state = STATE_NEW;
+        self.from_low.renew();
+        self.from_high.renew();
+    }
 }
 
 /// What is kept of a SYN until the flow shows what it speaks.

@@ -6,7 +6,7 @@
 //! lies in front of it is emitted: a segment that arrives late may hold the end of the message
 //! before. What lies behind it ends the skip.
 
-use crate::flow::{Half, STATE_QUIET, STATE_WATCHED, is_after};
+use crate::flow::{Half, STATE_NEW, STATE_QUIET, STATE_TLS, STATE_WATCHED, is_after};
 use crate::headers::{DTH, FIN, RST, SYN, Tcp};
 
 #[cfg(test)]
@@ -57,7 +57,10 @@ impl Half {
     #[inline(always)]
     pub fn cut(&mut self, tcp: &Tcp, state: u32, opposite_skips: bool, now: u32) -> Cut {
         if state == STATE_QUIET || state == STATE_WATCHED {
-            return self.inside(tcp, now);
+            return self.inside(tcp, now, QUIET_SIGN_OF_LIFE);
+        }
+        if state == STATE_TLS {
+            return self.cut_beginning(tcp, now);
         }
         if self.skip == 0 {
             let is_plain_ack = tcp.payload_len == 0 && tcp.flags & MUST == 0;
@@ -85,21 +88,59 @@ impl Half {
             return if past_end > 0 { Cut::Whole } else { Cut::Front(in_front as u32) };
         }
         if past_end < 0 {
-            return self.inside(tcp, now);
+            return self.inside(tcp, now, SIGN_OF_LIFE);
         }
         self.skip = 0;
         if past_end == 0 { Cut::Bare } else { Cut::Tail(to_end as u32) }
     }
 
+    /// Shows the next [`BEGINNING`] bytes from `seq` on, and nothing behind them.
+    #[inline(always)]
+    pub fn begin(&mut self, seq: u32) {
+        self.skip_from = seq.wrapping_add(BEGINNING);
+        self.skip = 1;
+    }
+
+    /// A segment of a half of which the beginning alone is emitted. The first one behind it is bare,
+    /// and says so: user space would take what is missing for lost.
+    #[inline(always)]
+    fn cut_beginning(&mut self, tcp: &Tcp, now: u32) -> Cut {
+        let in_front = self.skip_from.wrapping_sub(tcp.seq) as i32;
+        if self.skip == 0 || (tcp.payload_len == 0 && tcp.flags & MUST == 0) {
+            return self.inside(tcp, now, QUIET_SIGN_OF_LIFE);
+        }
+        if in_front >= tcp.payload_len as i32 {
+            return Cut::Whole;
+        }
+        // From here on the numbers say nothing: they come round.
+        self.skip = 0;
+        if in_front > 0 { Cut::Front(in_front as u32) } else { Cut::Bare }
+    }
+
+    /// What is said of the segment about what is left out of its half, after [`Self::cut`]; `skips`
+    /// and `skip_until` as they were before it. `None` when nothing is.
+    #[inline(always)]
+    pub fn left_out(&self, tcp: &Tcp, state: u32, skips: bool, skip_until: u32) -> Option<u32> {
+        let is_quiet = match state {
+            STATE_QUIET | STATE_WATCHED => true,
+            STATE_TLS => self.skip == 0,
+            STATE_NEW => false,
+            _ if skips => return Some(skip_until),
+            _ => false,
+        };
+        let far = tcp.seq.wrapping_add(tcp.payload_len).wrapping_add(QUIET_AHEAD);
+        is_quiet.then_some(far)
+    }
+
     /// Inside the stretch: bare where something else than bytes happens, and now and then, so that
-    /// user space can tell a long body from a dead connection, and count what passes. A record a
-    /// second does for the first. For the other the numbers must not turn half their circle unseen:
+    /// user space can tell a long body from a dead connection, and count what passes. A record each
+    /// `silence` does for the first. For the other the numbers must not turn half their circle unseen:
     /// each 256 MiB of it, exactly one segment steps over a boundary.
     #[inline(always)]
-    fn inside(&self, tcp: &Tcp, now: u32) -> Cut {
+    fn inside(&self, tcp: &Tcp, now: u32, silence: u32) -> Cut {
         let end = tcp.seq.wrapping_add(tcp.payload_len);
         let is_step = tcp.seq >> STEP_SHIFT != end >> STEP_SHIFT;
-        let is_due = tcp.payload_len > 0 && now.wrapping_sub(self.record_time) >= SIGN_OF_LIFE;
+        let is_due = tcp.payload_len > 0 && now.wrapping_sub(self.record_time) >= silence;
         if tcp.flags & MUST != 0 || is_step || is_due { Cut::Bare } else { Cut::Nothing }
     }
 }
@@ -108,5 +149,13 @@ impl Half {
 pub const MUST: u16 = SYN | FIN | RST | DTH;
 
 const STEP_SHIFT: u32 = 28;
-/// About a second, in `flow::millis`.
+/// About a second, in `flow::millis`: inside a body, which has an end that will be seen.
 pub const SIGN_OF_LIFE: u32 = 1000;
+/// About a tenth of one: of a quiet flow nothing else tells when something passed.
+pub const QUIET_SIGN_OF_LIFE: u32 = 100;
+/// What a sign of life says to be left out behind it: more than passes until the next one, which
+/// each step brings.
+const QUIET_AHEAD: u32 = 2 << STEP_SHIFT;
+/// Bytes of each half of a flow that begins like TLS: hellos of today have up to 2000, those for
+/// post-quantum key exchange included.
+pub const BEGINNING: u32 = 4096;

@@ -36,6 +36,8 @@ pub struct Capture {
     pub ring_bytes: u32,
     /// Flows that the kernel remembers as HTTP.
     pub max_flows: u32,
+    /// Tell of flows that are TLS.
+    pub tls: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -196,6 +198,7 @@ impl Default for Capture {
             // Room for the bursts of a busy server between two wake-ups; touched only when used.
             ring_bytes: 16 << 20,
             max_flows: 65536,
+            tls: true,
         }
     }
 }
@@ -223,7 +226,7 @@ pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 
 /// All keys, by section. serde would find an unknown key as well, but could not name the nearest.
 const KEYS: &[(&str, &[&str])] = &[
-    ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows"]),
+    ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows", "tls"]),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
     ("output", &["file"]),
     ("control", &["socket"]),
@@ -255,7 +258,7 @@ mod tests {
     #[test]
     fn values_are_taken() {
         let text = "[capture]\ninterfaces = ['lo']\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
-                    backend = 'socket'\nring_bytes = 65536\nmax_flows = 9\n[http]\nheaders = true\n\
+                    backend = 'socket'\nring_bytes = 65536\nmax_flows = 9\ntls = false\n[http]\nheaders = true\n\
                     body_bytes = 100\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
                     [stats]\ninterval = '1h 30m'";
         let config = Config::parse(text).unwrap();
@@ -270,6 +273,7 @@ mod tests {
                     backend: Backend::Socket,
                     ring_bytes: 65536,
                     max_flows: 9,
+                    tls: false,
                 },
                 http: Http { headers: true, body_bytes: 100, ..Http::default() },
                 output: Output { file: "/tmp/x".into() },

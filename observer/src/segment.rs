@@ -202,6 +202,9 @@ pub struct Origin {
 pub enum Directive {
     /// The payload that `flow.high` (or `low`) sends is not wanted up to `until`.
     Skip { flow: FlowKey, from_high: bool, until: SeqNumber },
+    /// The payload of both halves is not wanted any more; how much of it there is, and how it ends,
+    /// is.
+    Quiet(FlowKey),
     /// Nothing more of the flow is wanted.
     Forget(FlowKey),
 }

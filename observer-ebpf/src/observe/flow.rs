@@ -3,18 +3,19 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
-use observer_common::detect::{WINDOW, Window, begins_like_http, n_empty_line};
-use observer_common::flow::{Flow, FlowKey, STATE_HTTP, STATE_QUIET, STATE_WATCHED};
+use observer_common::detect::{WINDOW, Window, begins_like_http, begins_like_tls, n_empty_line};
+use observer_common::flow::{
+    Flow, FlowKey, STATE_HTTP, STATE_NEW, STATE_OFF, STATE_QUIET, STATE_TLS, STATE_WATCHED,
+};
 use observer_common::headers::{ACK, DTH, SYN, Tcp};
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
 use crate::handshake;
-use crate::maps::{FLOWS, WATCH_DTH};
+use crate::maps::{FLOWS, WATCH_DTH, WATCH_TLS};
 use crate::skb::Skb;
 
-/// The entry of a flow known as HTTP, and whether this very segment made it known; or of one that is
-/// watched for another reason.
+/// The entry of a flow that is watched, and whether this very segment told what it speaks.
 #[inline(always)]
 pub fn find(
     skb: &Skb,
@@ -23,63 +24,71 @@ pub fn find(
     from_high: bool,
 ) -> Result<(*mut Flow, bool), Outcome> {
     let opens = tcp.flags & (SYN | ACK) == SYN;
-    if let Some(entry) = FLOWS.get_ptr_mut(key) {
+    let announces = WATCH_DTH.load() != 0 && tcp.flags & DTH != 0;
+    let known = FLOWS.get_ptr_mut(key);
+    if let Some(entry) = known {
         // SAFETY: entries of an LRU map stay readable and writable until the program ends (RCU).
         let flow = unsafe { &mut *entry };
-        match flow.state {
+        let state = flow.state;
+        match state {
             STATE_HTTP => return Ok((entry, false)),
-            STATE_WATCHED => {
-                let becomes_http = observe_detect(skb.raw(), tcp) == HTTP;
-                if becomes_http {
-                    flow.state = STATE_HTTP;
-                }
-                return Ok((entry, becomes_http));
-            }
-            // A SYN starts another connection between the same ends; the verdict was on the last.
-            STATE_QUIET => {
-                if opens {
-                    flow.state = STATE_HTTP;
-                }
-                return Ok((entry, false));
-            }
-            _ if opens => {
-                if FLOWS.remove(key).is_err() {
-                    return Err(Outcome::TurnedOff);
-                }
-            }
-            _ => return Err(Outcome::TurnedOff),
+            STATE_QUIET | STATE_TLS if !opens => return Ok((entry, false)),
+            STATE_OFF if !opens && !announces => return Err(Outcome::TurnedOff),
+            _ => {}
         }
+        if opens {
+            // Another connection between the same ends; the verdict was on the last.
+            handshake::remember(tcp, key, from_high);
+            flow.renew();
+        }
+        if announces {
+            flow.state = STATE_WATCHED;
+        }
+        let code = observe_detect(skb.raw(), tcp);
+        match code {
+            HTTP => flow.state = STATE_HTTP,
+            TLS => flow.begin_tls(from_high, tcp.seq, tcp.ack),
+            // Who watched the connection before has to hear of its end.
+            _ if opens && state != STATE_OFF && state != STATE_NEW => return Ok((entry, false)),
+            _ if flow.state == STATE_WATCHED => return Ok((entry, false)),
+            _ => return Err(Outcome::from_code(code)),
+        }
+        return Ok((entry, true));
     }
     if opens {
         handshake::remember(tcp, key, from_high);
     }
-    let new = match observe_detect(skb.raw(), tcp) {
+    let code = observe_detect(skb.raw(), tcp);
+    let new = match code {
         HTTP => &NEW_FLOW,
-        _ if WATCH_DTH.load() != 0 && tcp.flags & DTH != 0 => &WATCHED_FLOW,
-        code => return Err(Outcome::from_code(code)),
+        TLS => &TLS_FLOW,
+        _ if announces => &WATCHED_FLOW,
+        _ => return Err(Outcome::from_code(code)),
     };
     FLOWS.insert(key, new, 0).map_err(|_| Outcome::FlowTable)?;
-    match FLOWS.get_ptr_mut(key) {
-        Some(flow) => Ok((flow, new.state == STATE_HTTP)),
-        None => Err(Outcome::FlowTable),
+    let Some(entry) = FLOWS.get_ptr_mut(key) else { return Err(Outcome::FlowTable) };
+    if code == TLS {
+        // SAFETY: as above.
+        unsafe { (*entry).begin_tls(from_high, tcp.seq, tcp.ack) };
     }
+    Ok((entry, code == HTTP || code == TLS))
 }
 
-/// Whether the segment begins like HTTP: `HTTP`, or the code of an outcome. Global, for the reasons
+/// What the segment begins like: `HTTP`, `TLS`, or the code of an outcome. Global, for the reasons
 /// in `headers`.
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn observe_detect(raw: *mut __sk_buff, tcp: *const Tcp) -> u32 {
     // SAFETY: the caller's; the verifier takes it for a pointer that may be null.
     match unsafe { tcp.as_ref() }.map(|tcp| detect(raw, tcp)) {
-        Some(Ok(())) => HTTP,
+        Some(Ok(code)) => code,
         Some(Err(outcome)) => outcome as u32,
         None => Outcome::Unreadable as u32,
     }
 }
 
 #[inline(always)]
-fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<(), Outcome> {
+fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<u32, Outcome> {
     if tcp.payload_len == 0 {
         return Err(Outcome::NoPayload);
     }
@@ -95,10 +104,13 @@ fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<(), Outcome> {
             None => return Err(Outcome::NotHttp),
         }
     }
-    if !begins_like_http(first) {
-        return Err(Outcome::NotHttp);
+    if begins_like_http(first) {
+        Ok(HTTP)
+    } else if WATCH_TLS.load() != 0 && begins_like_tls(first) {
+        Ok(TLS)
+    } else {
+        Err(Outcome::NotHttp)
     }
-    Ok(())
 }
 
 /// The first bytes of the payload past `skip`.
@@ -124,6 +136,10 @@ fn look<'a>(
 /// No outcome yet.
 const HTTP: u32 = Outcome::Emitted as u32;
 
+/// The same, and no outcome's number.
+const TLS: u32 = 64;
+
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };
+static TLS_FLOW: Flow = Flow { state: STATE_TLS, ..Flow::EMPTY };
 static WATCHED_FLOW: Flow = Flow { state: STATE_WATCHED, ..Flow::EMPTY };

@@ -57,4 +57,7 @@ pub static BODY_PREFIX: Setting<u32> = Setting(0);
 pub static WATCH_DTH: Setting<u32> = Setting(0);
 
 #[unsafe(no_mangle)]
+pub static WATCH_TLS: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
 pub static FILL_MARK: Setting<u64> = Setting(1 << 20);

@@ -43,7 +43,9 @@ pub fn cut(
     let now = millis(time_ns);
     let skips = half.skip != 0;
     let skip_until = half.skip_until;
-    let n_bytes = match half.cut(tcp, state, opposite_skips, now) {
+    let cut = half.cut(tcp, state, opposite_skips, now);
+    let left_out = half.left_out(tcp, state, skips, skip_until);
+    let n_bytes = match cut {
         Cut::Whole => u32::MAX,
         Cut::Front(n_bytes) => n_bytes,
         Cut::Bare => 0,
@@ -56,8 +58,8 @@ pub fn cut(
         Cut::Nothing => return Err(Outcome::Skipped),
     };
     half.record_time = now;
-    Ok(match skips {
-        true => Kept { n_bytes, notes: NOTE_SKIPS, skip_until },
-        false => Kept { n_bytes, notes: 0, skip_until: 0 },
+    Ok(match left_out {
+        Some(skip_until) => Kept { n_bytes, notes: NOTE_SKIPS, skip_until },
+        None => Kept { n_bytes, notes: 0, skip_until: 0 },
     })
 }

@@ -187,6 +187,9 @@ pub(crate) struct CaptureArgs {
     /// How to see traffic: classifiers on each interface, or one packet socket [default: auto]
     #[arg(long, value_name = "BACKEND")]
     pub(crate) backend: Option<BackendArg>,
+    /// Do not tell of TLS connections
+    #[arg(long)]
+    pub(crate) no_tls: bool,
 }
 
 #[cfg(feature = "live")]

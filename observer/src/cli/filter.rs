@@ -11,6 +11,8 @@ use serde_json::Value;
 pub(crate) struct Filter {
     /// Only events of this name, where one is set.
     pub(crate) event: Option<&'static str>,
+    /// No events of this name, where one is set.
+    pub(crate) except: Option<&'static str>,
     /// One of the two TCP ports is in the list.
     pub(crate) ports: Vec<u16>,
     /// One of the two addresses is in one of the networks.
@@ -23,6 +25,7 @@ impl Filter {
     /// Whether there is nothing to look for.
     pub(crate) fn admits_all(&self) -> bool {
         self.event.is_none()
+            && self.except.is_none()
             && self.ports.is_empty()
             && self.hosts.is_empty()
             && self.interfaces.is_empty()
@@ -31,7 +34,8 @@ impl Filter {
     /// Whether `event` is wanted. Statistics are about no flow and always are.
     pub(crate) fn admits(&self, event: &Value) -> bool {
         let name = event.pointer("/event/name").and_then(Value::as_str);
-        if self.event.is_some() && name != self.event {
+        let is_unwanted = self.except.is_some() && name == self.except;
+        if is_unwanted || (self.event.is_some() && name != self.event) {
             return false;
         }
         if name == Some("observer.stats") {
@@ -115,6 +119,8 @@ mod tests {
         check(&dth, false);
         assert!(!dth.admits(&serde_json::json!({"event": {"name": "observer.stats"}})));
         assert!(!dth.admits_all());
+        check(&Filter { except: Some("tls.flow"), ..Filter::default() }, true);
+        check(&Filter { except: Some("http.exchange"), ..Filter::default() }, false);
     }
 
     #[test]

@@ -21,6 +21,7 @@ type Out = Output<std::fs::File>;
 pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
     let filter = Filter {
         event: None,
+        except: None,
         ports: args.ports.clone(),
         hosts: args.hosts.iter().map(|network| network.0).collect(),
         interfaces: Vec::new(),

@@ -68,6 +68,9 @@ pub(super) fn lay_over(args: &CaptureArgs, capture: &mut config::Capture) {
             BackendArg::Socket => Backend::Socket,
         };
     }
+    if args.no_tls {
+        capture.tls = false;
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +100,7 @@ mod tests {
         std::fs::write(&file, "[capture]\nports = [1]\nring_bytes = 65536\n[output]\nfile = '/a'")
             .unwrap();
         let line = format!(
-            "observer run --config {} -p 80,81 -i lo --host ::1 --backend tc --headers --body 9 --ws-messages=8 \
+            "observer run --config {} -p 80,81 -i lo --host ::1 --backend tc --no-tls --headers --body 9 --ws-messages=8 \
              -o /b --no-socket",
             file.display()
         );
@@ -106,6 +109,7 @@ mod tests {
         assert_eq!(config.capture.interfaces, ["lo"]);
         assert_eq!(config.capture.hosts, ["::1".parse().unwrap()]);
         assert_eq!(config.capture.backend, Backend::Tc);
+        assert!(!config.capture.tls);
         assert_eq!(config.capture.ring_bytes, 65536);
         assert_eq!(config.output.file, PathBuf::from("/b"));
         assert_eq!(config.control.socket, PathBuf::new());

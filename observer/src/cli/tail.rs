@@ -92,6 +92,7 @@ fn filter(args: &TailArgs) -> Filter {
     let any = args.capture.interfaces.iter().any(|name| name == "any");
     Filter {
         event: None,
+        except: args.capture.no_tls.then_some("tls.flow"),
         ports: args.capture.ports.clone(),
         hosts: args.capture.hosts.iter().map(|network| network.0).collect(),
         interfaces: if any { Vec::new() } else { args.capture.interfaces.clone() },
@@ -217,6 +218,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     let mut capture = config::Capture::default();
     lay_over(&args.capture, &mut capture);
     let watch_dth = out.only() == Some("tcp.dth");
+    capture.tls &= out.only().is_none();
     let source = live::start(&capture, args.show.body, watch_dth)?;
     if args.show.format == Format::Pretty {
         let interfaces = plural(source.n_interfaces() as u64, "interface");

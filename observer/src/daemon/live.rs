@@ -43,6 +43,7 @@ pub fn start(config: &config::Capture, body_prefix: u32, watch_dth: bool) -> any
         max_flows: config.max_flows,
         body_prefix: Some(body_prefix),
         watch_dth,
+        watch_tls: config.tls,
         ..Options::default()
     })?;
     Ok(Live { capture, told: BTreeMap::new() })
@@ -78,6 +79,7 @@ impl Source for Live {
             Directive::Skip { flow, from_high, until } => {
                 self.capture.skip(&flow, from_high, until)
             }
+            Directive::Quiet(flow) => self.capture.quiet(&flow),
             Directive::Forget(flow) => self.capture.forget(&flow),
         };
     }

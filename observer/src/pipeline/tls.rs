@@ -52,6 +52,17 @@ impl OpenTls {
         self.recogniser.handle(direction, part);
     }
 
+    /// A hello was seen. The answer to it may be HTTP all the same: that it was no request.
+    pub(super) fn is_likely(&self) -> bool {
+        self.recogniser.inner().is_some()
+    }
+
+    /// Both ends have said hello.
+    pub(super) fn is_agreed(&self) -> bool {
+        let Some(Inner::Tls(hellos)) = self.recogniser.inner() else { return false };
+        hellos.client.is_some() && hellos.server.is_some()
+    }
+
     pub(super) fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {
         let Some(Inner::Tls(hellos)) = self.recogniser.inner() else { return };
         // A hello by the other side than the one that seemed to be the client.

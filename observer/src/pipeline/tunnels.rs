@@ -275,6 +275,9 @@ impl OpenTunnel {
             // The connection inside speaks for itself, not for the flow.
             return if *wish == Wish::Nothing { Wish::All } else { *wish };
         }
+        if self.tunnel.is_told() {
+            return Wish::Quiet;
+        }
         match self.tunnel.dispensable(direction) {
             0 => Wish::All,
             n => Wish::Without(n),

@@ -89,8 +89,9 @@ pub(super) struct Half {
     pub(super) fin: Option<Fin>,
     /// The highest position that the peer acknowledged.
     pub(super) max_acked: Offset,
-    /// A segment of this half was seen.
+    /// A segment of this half was seen, and when the last one was.
     pub(super) seen: bool,
+    pub(super) last_seen: Timestamp,
     /// Bytes or a gap were delivered.
     started: bool,
     /// The end was delivered.
@@ -244,6 +245,12 @@ impl Half {
         self.skip = Some(next.plus(n.min(MAX_SKIP)));
         self.skip_order = true;
         true
+    }
+
+    /// Leaves out everything from here on; the flow asks for both halves at once.
+    pub(super) fn skip_all(&mut self) {
+        self.skip = Some(Offset(u64::MAX));
+        self.skip_order = false;
     }
 
     /// The capture leaves out what lies below `until`, by its own decision.

@@ -70,6 +70,8 @@ pub enum Wish {
     All,
     /// Not the next so many bytes: only when they have passed.
     Without(u64),
+    /// No bytes of either half any more: only how many there were, and how they end.
+    Quiet,
     /// Nothing of either half, ever.
     Nothing,
 }

@@ -215,6 +215,17 @@ impl Tunnel {
         self.websocket.is_some()
     }
 
+    /// Nothing more can be learned from the bytes of either half: what is inside is known, or that
+    /// it is not known here; and there are no frames to be counted.
+    pub fn is_told(&self) -> bool {
+        let is_done = |direction| {
+            let frames = self.websocket.as_ref();
+            !self.recogniser.wants_content(direction)
+                && frames.is_none_or(|websocket| websocket.is_blind(direction))
+        };
+        is_done(Direction::ToServer) && is_done(Direction::ToClient)
+    }
+
     /// Bytes of this half that may be left out next without anything being missed: none while the
     /// first bytes are still looked at; the rest of a frame; a stride of a bulk transfer.
     pub fn dispensable(&self, direction: Direction) -> u64 {

@@ -1,6 +1,7 @@
 //! HTTP on any port by its first bytes, in the kernel; the many cases are beside the code in
 //! `observer_common::detect`.
 
+use observer::segment::TcpFlags;
 use observer_common::config::words;
 use observer_common::flow::{Flow, FlowKey, STATE_OFF};
 use observer_common::stats::Outcome;
@@ -66,4 +67,70 @@ fn a_flow_that_was_turned_off_stays_off_until_a_new_connection() {
     rig.send(&Tcp::bare(SYN | ACK).answer()).is(Outcome::TurnedOff);
     rig.send(&Tcp::bare(SYN).frame()).is(Outcome::NoPayload);
     rig.send(&get.frame()).is(Outcome::Emitted);
+}
+
+const CLIENT_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+fn tls() -> Settings {
+    Settings { watch_tls: true, ..Settings::default() }
+}
+
+#[test]
+fn of_a_flow_that_begins_like_tls_the_beginning_is_emitted() {
+    let Some(mut rig) = Rig::new(&tls()) else { return };
+    rig.send(&Tcp::bare(SYN).frame()).is(Outcome::NoPayload);
+    rig.send(&Tcp::bare(SYN | ACK).answer()).is(Outcome::NoPayload);
+    let hello = [CLIENT_HELLO, &[7; 500]].concat();
+    let seen = rig.send(&Tcp { seq: 1001, ..Tcp::data(&hello) }.frame());
+    assert_eq!(seen.segment().payload, hello);
+    assert_eq!(seen.segment().origin.from_start, Some(true));
+    assert_eq!(seen.segment().origin.skip_until, None);
+    rig.send(&Tcp::bare(ACK).answer()).is(Outcome::Skipped);
+    // The server's half began at what the hello acknowledged.
+    let server = |at: u32, n| Tcp { seq: Tcp::data(b"").ack + at, ..Tcp::data(&[22; 3000][..n]) };
+    assert_eq!(rig.send(&server(0, 3000).answer()).segment().payload.len(), 3000);
+    let seen = rig.send(&server(3000, 3000).answer());
+    assert_eq!((seen.segment().payload_len, seen.segment().payload.len()), (3000, 1096));
+    assert!(seen.segment().origin.skip_until.is_some());
+    rig.send(&server(6000, 3000).answer()).is(Outcome::Skipped);
+    // The first of the client's behind its beginning says so.
+    let client = |at: u32| Tcp { seq: 1001 + at, ..Tcp::data(&[23; 100]) };
+    let seen = rig.send(&client(4096).frame());
+    assert_eq!((seen.segment().payload_len, seen.segment().payload), (100, &b""[..]));
+    assert!(seen.segment().origin.skip_until.is_some());
+    rig.send(&client(4196).frame()).is(Outcome::Skipped);
+    rig.send(&Tcp { seq: 9000, ..Tcp::bare(0x011) }.answer()).is(Outcome::Emitted);
+    assert_eq!(rig.ledger().flows, 1);
+}
+
+#[test]
+fn tls_is_left_alone_unless_it_is_asked_for() {
+    check(CLIENT_HELLO, Outcome::NotHttp);
+    let Some(mut rig) = Rig::new(&tls()) else { return };
+    for payload in
+        [&b"\x17\x03\x03\x00\x20abcdefgh"[..], b"\x16\x03\x01", b"\x16\x03\x01\x00\x05hello!"]
+    {
+        rig.send(&Tcp::data(payload).frame()).is(Outcome::NotHttp);
+    }
+}
+
+/// The verdict was on the last connection between the same ends; the SYN tells that it has ended.
+#[test]
+fn a_new_connection_is_judged_anew_by_its_own_bytes() {
+    for next in [&b"GET / HTTP/1.1\r\n\r\n"[..], CLIENT_HELLO, b"SSH-2.0-x\r\n"] {
+        let Some(mut rig) = Rig::new(&tls()) else { return };
+        rig.send(&Tcp::data(CLIENT_HELLO).frame()).is(Outcome::Emitted);
+        let syn = Tcp { seq: 1 << 31, ..Tcp::bare(SYN) };
+        assert!(rig.send(&syn.frame()).segment().flags.contains(TcpFlags::SYN));
+        rig.send(&Tcp::bare(SYN | ACK).answer()).is(Outcome::NoPayload);
+        let data = Tcp { seq: (1 << 31) + 1, ..Tcp::data(next) };
+        let seen = rig.send(&data.frame());
+        if next.starts_with(b"SSH") {
+            seen.is(Outcome::NotHttp);
+            continue;
+        }
+        assert_eq!(seen.segment().payload, next);
+        assert_eq!(seen.segment().origin.from_start, Some(true));
+        assert_eq!(seen.segment().origin.skip_until, None);
+    }
 }

@@ -9,10 +9,9 @@ use crate::rig::{OBJECT, Rig, Settings};
 
 /// Numbers of include/uapi/linux/bpf.h. None of these writes an skb, makes it linear, or sends it
 /// anywhere.
-const ALLOWED: [(i32, &str); 14] = [
+const ALLOWED: [(i32, &str); 13] = [
     (1, "bpf_map_lookup_elem"),
     (2, "bpf_map_update_elem"),
-    (3, "bpf_map_delete_elem"),
     (5, "bpf_ktime_get_ns"),
     (26, "bpf_skb_load_bytes"),
     (46, "bpf_get_socket_cookie"),

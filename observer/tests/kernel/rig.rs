@@ -34,6 +34,7 @@ pub(crate) struct Settings {
     pub(crate) ring_bytes: Option<u32>,
     pub(crate) body_prefix: Option<u32>,
     pub(crate) watch_dth: bool,
+    pub(crate) watch_tls: bool,
 }
 
 pub(crate) struct Rig {
@@ -72,6 +73,7 @@ impl Rig {
         let skip_bodies = u32::from(settings.body_prefix.is_some());
         let body_prefix = settings.body_prefix.unwrap_or(0);
         let watch_dth = u32::from(settings.watch_dth);
+        let watch_tls = u32::from(settings.watch_tls);
         let mut ebpf = EbpfLoader::new()
             .override_global(config::PORTS, &ports, true)
             .override_global(config::PORTS_ON, &ports_on, true)
@@ -81,6 +83,7 @@ impl Rig {
             .override_global(config::SKIP_BODIES, &skip_bodies, true)
             .override_global(config::BODY_PREFIX, &body_prefix, true)
             .override_global(config::WATCH_DTH, &watch_dth, true)
+            .override_global(config::WATCH_TLS, &watch_tls, true)
             .map_max_entries(config::RING, settings.ring_bytes.unwrap_or(1 << 20))
             .load(OBJECT)
             .unwrap();

@@ -1,5 +1,5 @@
 //! What is not HTTP stays unseen, beside HTTP that is seen on a port nobody named: no event, and
-//! not one byte copied, by the kernel's own counters.
+//! not one byte copied, by the kernel's own counters. Of TLS the beginning is, and nothing more.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,6 +11,7 @@ use crate::harness::event::Exchange;
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, Observer, configuration};
 use crate::harness::server::{Nginx, Redis};
+use crate::harness::tls::TlsServer;
 
 #[test]
 fn redis_and_ssh_stay_unseen_beside_http_on_any_port() {
@@ -45,6 +46,42 @@ fn redis_and_ssh_stay_unseen_beside_http_on_any_port() {
 
         let end = observer.end(libc::SIGTERM);
         assert!(end.events.is_empty(), "through {backend}: {:?}", end.events);
+    }
+}
+
+#[test]
+fn of_tls_only_the_beginning_is_copied() {
+    if !can_run("quiet::tls", &["openssl"]) {
+        return;
+    }
+    let near = Namespace::new();
+    for backend in BACKENDS {
+        let server = TlsServer::start(&near, 18_443);
+        let mut observer = Observer::start(&near, &["run", "--no-socket", "--backend", backend]);
+        let mut client = near.command("openssl");
+        client.args(["s_client", "-connect", "127.0.0.1:18443", "-servername", "secret.example"]);
+        client.args(["-alpn", "h2,http/1.1", "-quiet"]).stdin(std::process::Stdio::piped());
+        client.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+        let mut client = client.spawn().unwrap();
+        // The page of `s_server -WWW`: a file of so many bytes.
+        client.stdin.take().unwrap().write_all(b"GET /page HTTP/1.0\r\n\r\n").unwrap();
+        let output = client.wait_with_output().unwrap();
+        assert!(output.stdout.len() > TlsServer::PAGE, "{} bytes came", output.stdout.len());
+
+        let events = observer.take(1);
+        let [event] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(event.name(), "tls.flow", "{}", event.0);
+        assert_eq!(event.text("/tls/client/server_name"), "secret.example");
+        assert_eq!(event.text("/tls/protocol/version"), "1.3");
+        let bytes = event.number("/obs/tls/bytes_to_client");
+        let wire = TlsServer::PAGE as u64 * 101 / 100 + 10_000;
+        assert!((TlsServer::PAGE as u64..wire).contains(&bytes), "{}", event.0);
+        assert_eq!(event.number("/obs/tls/gap_bytes_to_client"), 0, "{}", event.0);
+        let account = observer.end(libc::SIGTERM).account.expect("statistics come last");
+        account.assert_balanced();
+        assert!(account.bytes <= 2 * 4096 && account.flows == 1, "{account:?}");
+        assert!(account.records < 40, "{account:?}");
+        drop(server);
     }
 }
 

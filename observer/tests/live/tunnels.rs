@@ -2,15 +2,15 @@
 //! What the event counts is what the endpoints counted.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 
 use crate::harness::can_run;
 use crate::harness::event::Event;
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, Observer};
 use crate::harness::process::Process;
-use crate::harness::server::Nginx;
-use crate::harness::wait::{LONG, until};
+use crate::harness::server::{Nginx, wait_for};
+use crate::harness::tls::TlsServer;
 
 #[test]
 fn a_chisel_connection_is_seen_through_all_its_layers() {
@@ -143,7 +143,7 @@ fn http_and_tls_are_seen_inside_a_proxys_tunnels() {
     let inside = ["request", "response"].map(|m| events[2].number(&format!("/http/{m}/size")));
     assert_eq!(tunnel_bytes(&events[3]), (inside[0], inside[1]), "{}", events[3].0);
 
-    let _server = tls_server(&namespace);
+    let _server = TlsServer::start(&namespace, TLS_PORT);
     let mut client = namespace.command("openssl");
     client.args(["s_client", "-proxy", &format!("127.0.0.1:{PROXY_PORT}"), "-connect"]);
     client.args([&format!("127.0.0.1:{TLS_PORT}"), "-servername", "secret.example"]);
@@ -173,37 +173,6 @@ fn tinyproxy(namespace: &Namespace) -> (Process, tempfile::TempDir) {
         Process::start(namespace.command("tinyproxy").arg("-d").arg("-c").arg(config));
     wait_for(namespace, PROXY_PORT, &mut process);
     (process, folder)
-}
-
-fn tls_server(namespace: &Namespace) -> (Process, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let (key, certificate) = (path("key.pem"), path("cert.pem"));
-    let mut make = namespace.command("openssl");
-    make.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=secret.example"]);
-    let output = make.args(["-keyout", &key, "-out", &certificate]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut command = namespace.command("openssl");
-    command.args([
-        "s_server",
-        "-accept",
-        &TLS_PORT.to_string(),
-        "-key",
-        &key,
-        "-cert",
-        &certificate,
-    ]);
-    let mut process = Process::start(command.args(["-alpn", "http/1.1", "-quiet"]));
-    wait_for(namespace, TLS_PORT, &mut process);
-    (process, folder)
-}
-
-fn wait_for(namespace: &Namespace, port: u16, process: &mut Process) {
-    let address = SocketAddr::from(([127, 0, 0, 1], port));
-    until("the server to listen", LONG, || {
-        assert!(process.has_ended().is_none(), "it ended: {:?}", process.stderr.get());
-        namespace.inside(|| TcpStream::connect(address).ok())
-    });
 }
 
 #[test]

@@ -145,6 +145,7 @@ struct Settings {
     skip_bodies: u32,
     body_prefix: u32,
     watch_dth: u32,
+    watch_tls: u32,
     fill_mark: u64,
     ring_bytes: u32,
 }
@@ -161,6 +162,7 @@ impl Settings {
             skip_bodies: u32::from(options.body_prefix.is_some()),
             body_prefix: options.body_prefix.unwrap_or(0),
             watch_dth: u32::from(options.watch_dth),
+            watch_tls: u32::from(options.watch_tls),
             fill_mark: u64::from(ring_bytes / FILL_MARK_PART).min(FILL_MARK_MAX),
             ring_bytes,
         })
@@ -176,6 +178,7 @@ impl Settings {
             .override_global(config::SKIP_BODIES, &self.skip_bodies, true)
             .override_global(config::BODY_PREFIX, &self.body_prefix, true)
             .override_global(config::WATCH_DTH, &self.watch_dth, true)
+            .override_global(config::WATCH_TLS, &self.watch_tls, true)
             .override_global(config::FILL_MARK, &self.fill_mark, true);
     }
 }

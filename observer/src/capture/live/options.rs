@@ -24,6 +24,8 @@ pub struct Options {
     pub body_prefix: Option<u32>,
     /// Emit bare records of flows that are not HTTP, from the first segment with DTH (RFC 9401) on.
     pub watch_dth: bool,
+    /// Emit the first bytes of flows that begin like TLS, and bare records of them after that.
+    pub watch_tls: bool,
 }
 
 impl Default for Options {
@@ -39,6 +41,7 @@ impl Default for Options {
             capture_limit: u32::MAX,
             body_prefix: None,
             watch_dth: false,
+            watch_tls: false,
         }
     }
 }

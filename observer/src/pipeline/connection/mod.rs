@@ -77,12 +77,16 @@ impl Application for Connection {
         if let Some(tls) = self.tls.as_mut() {
             tls.handle(&delivery);
         }
-        let mut wish = self.deliver_http(facts, &delivery, out);
-        // An announced death is followed to its end, whatever the flow carries.
-        if wish == Wish::Nothing
-            && [Side::Low, Side::High].iter().any(|s| facts.half(*s).dth.is_some())
-        {
-            wish = Wish::All;
+        let mut wish = match &self.tls {
+            // Behind both hellos everything is encrypted.
+            Some(tls) if tls.is_agreed() => Wish::Quiet,
+            Some(_) | None => self.deliver_http(facts, &delivery, out),
+        };
+        // An announced death and TLS are followed to their ends, whatever the flow carries.
+        let is_followed = self.tls.as_ref().is_some_and(|tls| tls.is_likely())
+            || [Side::Low, Side::High].iter().any(|s| facts.half(*s).dth.is_some());
+        if wish == Wish::Nothing && is_followed {
+            wish = Wish::Quiet;
         }
         if let Some(side) = self.flagged.take() {
             self.tell_dth(side, true, facts, out);

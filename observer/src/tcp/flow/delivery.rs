@@ -46,6 +46,7 @@ impl<A: Application> Flow<A> {
             _ if !self.may_skip => {}
             Wish::All => {}
             Wish::Without(n) => self.asks |= self.half_mut(side).skip_next(n),
+            Wish::Quiet => self.be_quiet(),
             Wish::Nothing => {
                 self.asks |= !self.unwanted;
                 self.unwanted = true;

@@ -51,7 +51,17 @@ pub(super) struct Flow<A> {
     may_skip: bool,
     /// Something is to be asked of the capture.
     asks: bool,
+    /// Its bytes, or nothing of it at all, are not wanted any more; whether that is still to be said.
+    quiet: Order,
     unwanted: bool,
+}
+
+/// Something that is asked of the capture once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    None,
+    Due,
+    Given,
 }
 
 impl<A: Application> Flow<A> {
@@ -76,6 +86,7 @@ impl<A: Application> Flow<A> {
             app,
             may_skip,
             asks: false,
+            quiet: Order::None,
             unwanted: false,
         }
     }

@@ -3,9 +3,15 @@
 
 use std::collections::VecDeque;
 
+use observer_common::flow::TICK_SHIFT;
+use observer_common::skip::QUIET_SIGN_OF_LIFE;
+
 use super::super::{Application, Delivery, What};
-use super::{Flow, Side};
+use super::{Flow, Order, Side};
 use crate::segment::{Directive, Offset, Segment, TcpFlags, Timestamp};
+
+/// A quiet half gives a record for the first bytes that come so long after its last one.
+const SIGN_OF_LIFE_NS: u64 = (QUIET_SIGN_OF_LIFE as u64) << TICK_SHIFT;
 
 impl<A: Application> Flow<A> {
     pub(in super::super) fn has_directives(&self) -> bool {
@@ -19,6 +25,10 @@ impl<A: Application> Flow<A> {
         if self.unwanted {
             out.push_back(Directive::Forget(flow));
             return;
+        }
+        if self.quiet == Order::Due {
+            self.quiet = Order::Given;
+            out.push_back(Directive::Quiet(flow));
         }
         for (side, from_high) in [(Side::Low, false), (Side::High, true)] {
             if let Some(until) = self.half_mut(side).take_skip_order() {
@@ -39,14 +49,39 @@ impl<A: Application> Flow<A> {
         if let Some(until) = segment.origin.skip_until {
             self.half_mut(side).note_skip(until);
         }
+        let last_seen = std::mem::replace(&mut self.half_mut(side).last_seen, segment.time);
         if let Some(acked) = acked {
-            self.pass_upto(side.opposite(), acked, segment.time, out);
+            let time = self.passed_by(self.half(side.opposite()).last_seen, segment.time);
+            self.pass_upto(side.opposite(), acked, time, out);
         }
         let shows_position = segment.payload_len > 0
             || segment.flags.contains(TcpFlags::FIN)
             || segment.flags.contains(TcpFlags::RST);
         if shows_position && let Some(offset) = self.half(side).offset_of(segment.seq) {
-            self.pass_upto(side, offset, segment.time, out);
+            let time = self.passed_by(last_seen, segment.time);
+            self.pass_upto(side, offset, time, out);
+        }
+    }
+
+    /// When the last of the bytes had passed that a segment at `now` shows to have gone by, at the
+    /// latest. Of a quiet half the capture would have shown those that came longer after its last
+    /// segment.
+    fn passed_by(&self, last_seen: Timestamp, now: Timestamp) -> Timestamp {
+        match self.quiet {
+            Order::None => now,
+            Order::Due | Order::Given => now.min(last_seen.after(SIGN_OF_LIFE_NS)),
+        }
+    }
+
+    /// From here on the capture leaves out all bytes of both halves.
+    pub(super) fn be_quiet(&mut self) {
+        if self.quiet != Order::None {
+            return;
+        }
+        self.quiet = Order::Due;
+        self.asks = true;
+        for half in &mut self.halves {
+            half.skip_all();
         }
     }
 

@@ -149,6 +149,11 @@ impl WebSocket {
         trip.n_answered = trip.n_answered.saturating_add(1);
     }
 
+    /// Where the frames of this half begin and end is lost.
+    pub(super) fn is_blind(&self, direction: Direction) -> bool {
+        self.halves.of(direction).is_blind()
+    }
+
     /// The rest of the current frame, where nothing of it is needed to count or show it.
     pub(super) fn dispensable(&self, direction: Direction) -> u64 {
         let half = self.halves.of(direction);

@@ -8,6 +8,7 @@ pub(crate) mod namespace;
 pub(crate) mod observer;
 pub(crate) mod process;
 pub(crate) mod server;
+pub(crate) mod tls;
 pub(crate) mod wait;
 
 use std::env;

@@ -8,6 +8,16 @@ use super::namespace::Namespace;
 use super::process::Process;
 use super::wait::{LONG, until};
 
+/// Waits until something listens on the port of the loopback address.
+#[track_caller]
+pub(crate) fn wait_for(namespace: &Namespace, port: u16, process: &mut Process) {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    until("the server to listen", LONG, || {
+        assert!(process.has_ended().is_none(), "it ended: {:?}", process.stderr.get());
+        namespace.inside(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok())
+    });
+}
+
 /// An nginx of one process, on every address of its namespace.
 pub(crate) struct Nginx {
     _process: Process,
@@ -29,11 +39,7 @@ impl Nginx {
         let mut command = namespace.command("nginx");
         command.args(["-p", &path, "-e", &format!("{path}/error.log")]).arg("-c").arg(&config);
         let mut process = Process::start(&mut command);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        until("nginx to listen", LONG, || {
-            assert!(process.has_ended().is_none(), "nginx ended: {:?}", process.stderr.get());
-            namespace.inside(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok())
-        });
+        wait_for(namespace, port, &mut process);
         Self { _process: process, _folder: folder, port }
     }
 }
@@ -88,11 +94,7 @@ impl Redis {
         command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
         command.args(["--bind", "127.0.0.1", "--daemonize", "no", "--dir"]).arg(folder.path());
         let mut process = Process::start(&mut command);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        until("redis to listen", LONG, || {
-            assert!(process.has_ended().is_none(), "redis ended: {:?}", process.stderr.get());
-            namespace.inside(|| TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok())
-        });
+        wait_for(namespace, port, &mut process);
         Self { _process: process, _folder: folder }
     }
 }
