@@ -3,6 +3,7 @@
 //! Each command gathers facts, decides with pure functions that have unit tests, and only then acts
 //! through [`runner::Runner`], which prints every command line that it is about to run.
 
+mod bench;
 mod compare;
 mod ebpf;
 mod fuzz;
@@ -56,6 +57,11 @@ enum Command {
     Generate(generate::Options),
     /// Measure the peak memory of `observer read` over a large capture and over the corpus
     Memory(memory::Options),
+    /// Measure what it costs to be watched by observer, beside others; needs root
+    Bench(bench::Options),
+    /// The load that `bench` makes: not for people
+    #[command(hide = true)]
+    BenchLoad(bench::LoadOptions),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +76,8 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::compare(&options),
         Command::Generate(options) => generate::generate(&options),
         Command::Memory(options) => memory::memory(&options),
+        Command::Bench(options) => bench::bench(&options),
+        Command::BenchLoad(options) => bench::load(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

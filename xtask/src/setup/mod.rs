@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Also install what the lints use: on Debian, clippy for the kernel side
     #[arg(long)]
     pub(crate) lint: bool,
+    /// Also install what `bench` measures with and beside: the tests' servers, tcpflow and the like
+    #[arg(long)]
+    pub(crate) bench: bool,
     /// Say what would be installed, and install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

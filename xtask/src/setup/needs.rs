@@ -54,7 +54,10 @@ impl Missing {
         has_program: impl Fn(&str) -> bool,
     ) -> Self {
         let debian = compiler == Some(&Compiler::Debian);
-        let tools = TOOLS.iter().filter(|tool| wanted.tests && !has_program(tool.program));
+        // What is measured is what is tested, beside others.
+        let for_tests = TOOLS.iter().filter(|_| wanted.tests || wanted.bench);
+        let for_bench = PEERS.iter().filter(|_| wanted.bench);
+        let tools = for_tests.chain(for_bench).filter(|tool| !has_program(tool.program));
         Self {
             compiler: compiler.is_none() || (debian && !found.debian_compiler),
             link: debian && !found.debian_linked,
@@ -152,6 +155,19 @@ const TOOLS: &[Tool] = &[
     },
 ];
 
+/// What observer is measured beside, and with; in the order in which set-up names them.
+const PEERS: &[Tool] = &[
+    Tool {
+        program: "tcpflow",
+        why: "a peer: streams put together, no pairs",
+        debian: "tcpflow-nox",
+        ..same("tcpflow", "", "tcpflow")
+    },
+    same("ngrep", "a peer: segments as text", "ngrep"),
+    same("httpry", "a peer: a line for each request and response", "httpry"),
+    same("iperf3", "traffic that is no HTTP, as much as there can be", "iperf3"),
+];
+
 /// A tool whose package has the same name everywhere.
 const fn same(program: &'static str, why: &'static str, package: &'static str) -> Tool {
     Tool {
@@ -217,6 +233,15 @@ mod tests {
     }
 
     #[test]
+    fn peers_are_asked_for_only_to_measure_beside_them() {
+        let without = |program: &str| program != "tcpflow" && program != "wrk";
+        let debian = Some(&Compiler::Debian);
+        let names = |wanted| Missing::find(&complete(), debian, wanted, without).names();
+        assert_eq!(names(&TESTS), ["wrk"]);
+        assert_eq!(names(&Options { bench: true, ..BUILD }), ["wrk", "tcpflow"]);
+    }
+
+    #[test]
     fn clippy_for_ebpf_is_asked_for_only_with_the_lints_and_debians_compiler() {
         let debian = Some(&Compiler::Debian);
         assert!(Missing::find(&complete(), debian, &TESTS, |_| true).is_nothing());
@@ -230,13 +255,13 @@ mod tests {
 
     #[test]
     fn every_tool_says_why() {
-        for tool in TOOLS {
+        for tool in TOOLS.iter().chain(PEERS) {
             assert!(!tool.why.is_empty(), "{}", tool.program);
             assert!(!tool.debian.is_empty(), "{}", tool.program);
         }
     }
 
-    const BUILD: Options = Options { tests: false, lint: false, dry_run: false };
+    const BUILD: Options = Options { tests: false, lint: false, bench: false, dry_run: false };
     const TESTS: Options = Options { tests: true, ..BUILD };
     const LINT: Options = Options { lint: true, ..BUILD };
 
