@@ -46,6 +46,10 @@ impl<W: Write> Output<W> {
     /// Takes whole lines. `Break` means that nothing more is wanted: the count is reached, or the
     /// reader of a pipe has gone, which is no error (`observer tail | head`).
     pub(crate) fn write(&mut self, lines: &[u8]) -> io::Result<ControlFlow<()>> {
+        if self.passes_all() {
+            let n_exchanges = memmem::find_iter(lines, &self.counted).count();
+            return self.write_counted(lines, n_exchanges as u64);
+        }
         self.text.clear();
         let mut done = ControlFlow::Continue(());
         for line in lines.split_inclusive(|&byte| byte == b'\n') {
@@ -57,11 +61,25 @@ impl<W: Write> Output<W> {
         if self.left == Some(0) {
             done = ControlFlow::Break(());
         }
-        match self.out.write_all(&self.text).and_then(|()| self.out.flush()) {
-            Ok(()) => Ok(done),
-            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
-            Err(err) => Err(err),
+        Ok(if put(&mut self.out, &self.text)?.is_break() { ControlFlow::Break(()) } else { done })
+    }
+
+    /// The same for lines among which are `n_exchanges` exchanges, as the caller knows.
+    pub(crate) fn write_counted(
+        &mut self,
+        lines: &[u8],
+        n_exchanges: u64,
+    ) -> io::Result<ControlFlow<()>> {
+        if !self.passes_all() {
+            return self.write(lines);
         }
+        self.n_shown += n_exchanges;
+        put(&mut self.out, lines)
+    }
+
+    /// The common case of a pipeline, which needs no look at the lines: all of them go out.
+    fn passes_all(&self) -> bool {
+        matches!(self.shape, Shape::Ndjson) && self.filter.admits_all() && self.left.is_none()
     }
 
     /// Exchanges, or the events that alone are wanted, written so far.
@@ -83,7 +101,6 @@ impl<W: Write> Output<W> {
 
     fn line(&mut self, line: &[u8]) {
         match &mut self.shape {
-            // The common case of a pipeline, which needs no look inside.
             Shape::Ndjson if self.filter.admits_all() => self.text.extend_from_slice(line),
             shape => {
                 // Only our own engine or our own daemon writes these lines; one that does not
@@ -102,6 +119,15 @@ impl<W: Write> Output<W> {
             self.n_shown += 1;
             self.left = self.left.map(|left| left.saturating_sub(1));
         }
+    }
+}
+
+/// `Break` when nobody reads any more.
+fn put(out: &mut impl Write, text: &[u8]) -> io::Result<ControlFlow<()>> {
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(err) => Err(err),
     }
 }
 

@@ -12,6 +12,7 @@ use super::filter::Filter;
 use super::output::{Output, stdout};
 use super::{Failure, complain, engine_config, plural, shape, with_causes};
 use crate::capture::file::Reader;
+use crate::event::Event;
 use crate::pipeline::Pipeline;
 use crate::segment::Timestamp;
 
@@ -54,7 +55,7 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
         if stdin { Reader::new(io::stdin(), name.as_str()) } else { Reader::open(path) }
             .map_err(|err| Stop::File(err.into()))?;
     let mut engine = Pipeline::new(engine_config(&args.show));
-    let mut lines = Vec::new();
+    let mut lines = Lines::default();
     let mut last = Timestamp::default();
     let broke = loop {
         match reader.next_segment() {
@@ -72,7 +73,7 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
             Err(err) => break Some(err),
         }
         drain(&mut engine, &mut lines);
-        if lines.len() >= BATCH && write(&mut lines, out)?.is_break() {
+        if lines.bytes.len() >= BATCH && write(&mut lines, out)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     };
@@ -95,17 +96,26 @@ fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, 
     }
 }
 
-fn drain(engine: &mut Pipeline, lines: &mut Vec<u8>) {
+/// Lines on their way out, and how many of them are exchanges.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    n_exchanges: u64,
+}
+
+fn drain(engine: &mut Pipeline, lines: &mut Lines) {
     while let Some(event) = engine.poll_event() {
-        event.write_json(lines);
-        lines.push(b'\n');
+        event.write_json(&mut lines.bytes);
+        lines.bytes.push(b'\n');
+        lines.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
     }
 }
 
-fn write(lines: &mut Vec<u8>, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
-    let done = out.write(lines).context("cannot write to standard output");
-    lines.clear();
-    done.map_err(Stop::Output)
+fn write(lines: &mut Lines, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
+    let done = out.write_counted(&lines.bytes, lines.n_exchanges);
+    lines.bytes.clear();
+    lines.n_exchanges = 0;
+    done.context("cannot write to standard output").map_err(Stop::Output)
 }
 
 /// What ended a file early: its own fault, or that its events have nowhere to go.

@@ -6,6 +6,7 @@
 mod closed;
 mod dth;
 mod exchange;
+mod json;
 mod parts;
 mod redact;
 pub mod stats;

@@ -78,13 +78,6 @@ pub(super) struct ExchangeName {
     path: Vec<u64>,
 }
 
-impl ExchangeName {
-    /// The exchange that opened the tunnel around, where there is one.
-    pub(super) fn around(flow: u64, inside: &[u64]) -> Option<Self> {
-        (!inside.is_empty()).then(|| Self { flow, path: inside.to_vec() })
-    }
-}
-
 impl fmt::Display for ExchangeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.flow)?;

@@ -43,9 +43,33 @@ pub(super) struct Time(pub(super) crate::segment::Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let time = jiff::Timestamp::from_nanosecond(i128::from(self.0.0)).unwrap_or_default();
-        serializer.collect_str(&format_args!("{time:.9}"))
+        let text = rfc3339(self.0);
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
     }
+}
+
+/// A time as RFC 3339 with nanoseconds, UTC. 64 bits of nanoseconds end in the year 2554, so every
+/// part has its digits.
+pub(super) fn rfc3339(time: crate::segment::Timestamp) -> [u8; 30] {
+    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
+    let civil = jiff::tz::Offset::UTC.to_datetime(timestamp);
+    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    let mut put = |end: usize, n_digits: usize, number: i32| {
+        let mut rest = number.unsigned_abs();
+        for digit in text.iter_mut().take(end).rev().take(n_digits) {
+            // Below 10.
+            *digit = b'0' | (rest % 10) as u8;
+            rest /= 10;
+        }
+    };
+    put(4, 4, civil.year().into());
+    put(7, 2, civil.month().into());
+    put(10, 2, civil.day().into());
+    put(13, 2, civil.hour().into());
+    put(16, 2, civil.minute().into());
+    put(19, 2, civil.second().into());
+    put(29, 9, civil.subsec_nanosecond());
+    text
 }
 
 /// Displayed, not serialised by its parts.
@@ -104,6 +128,8 @@ pub(super) fn usual_reason(status: u16) -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -115,5 +141,14 @@ mod tests {
     fn times_have_nanoseconds() {
         let time = Time(crate::segment::Timestamp(1_700_000_000_000_000_001));
         assert_eq!(serde_json::to_string(&time).unwrap(), r#""2023-11-14T22:13:20.000000001Z""#);
+    }
+
+    proptest! {
+        #[test]
+        fn times_are_those_of_jiff(ns in any::<u64>()) {
+            let time = jiff::Timestamp::from_nanosecond(i128::from(ns)).unwrap();
+            let text = rfc3339(crate::segment::Timestamp(ns));
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), format!("{time:.9}"));
+        }
     }
 }

@@ -1,67 +1,13 @@
-//! The line as serde sees it: views that borrow from the event, in the order of `docs/events.md`.
+//! The line itself: `http.exchange` as JSON, keys in the order of `docs/events.md`.
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::super::parts::{EventName, Peer};
-use super::super::text::{Shown, Text, Time, lower};
-use super::HttpExchange;
-use super::obs::Obs;
+use super::super::json::Json;
+use super::super::text::{Text, lower};
 use super::url::Url;
-use crate::message::{Anomaly, Failure, Head, Message, Version};
-
-/// The line as serde sees it. Everything borrows; fields in the order of the table in design.md.
-#[derive(Serialize)]
-pub(super) struct Line<'a> {
-    timestamp: Time,
-    event: EventName,
-    client: Peer,
-    server: Peer,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    url: Option<Url<'a>>,
-    http: Http<'a>,
-    network: Network,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_agent: Option<UserAgent<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorObject>,
-    obs: Obs<'a>,
-}
-
-#[derive(Serialize)]
-struct Http<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<Request<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<Response<'a>>,
-}
-
-#[derive(Serialize)]
-struct Request<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method_original: Option<Text<'a>>,
-    size: u64,
-    body: Body,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<Fields<'a>>,
-}
-
-#[derive(Serialize)]
-struct Response<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status_code: Option<u16>,
-    size: u64,
-    body: Body,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<Fields<'a>>,
-}
-
-#[derive(Serialize)]
-struct Body {
-    size: u64,
-}
+use super::{HttpExchange, obs};
+use crate::message::{Anomaly, Head, Message, Version};
 
 /// Fields as an object: lower-case names, each an array of values.
 pub(super) struct Fields<'a>(pub(super) &'a Head);
@@ -84,104 +30,107 @@ impl Serialize for Fields<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct Network {
-    protocol: Protocol,
-    transport: &'static str,
-    r#type: &'static str,
-}
+/// Writes the whole object.
+pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
+    let exchange = &event.exchange;
+    let request = exchange.request.as_ref();
+    let response = exchange.response.as_ref();
+    let request_head = request.and_then(|m| m.head.as_ref());
+    let response_head = response.and_then(|m| m.head.as_ref());
+    let flow = &event.flow;
 
-#[derive(Serialize)]
-struct Protocol {
-    name: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<Shown<Version>>,
-}
-
-#[derive(Serialize)]
-struct UserAgent<'a> {
-    original: Text<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorObject {
-    r#type: ErrorType,
-}
-
-enum ErrorType {
-    Failure(Failure),
-    Status(u16),
-}
-
-impl Serialize for ErrorType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Failure(failure) => serializer.serialize_str(failure.name()),
-            Self::Status(status) => serializer.collect_str(status),
+    json.raw(r#"{"timestamp":"#);
+    json.time(event.timestamp());
+    json.raw(r#","event":{"name":"http.exchange"},"client":{"#);
+    json.endpoint(flow.client);
+    json.raw(r#"},"server":{"#);
+    json.endpoint(flow.server);
+    json.raw("}");
+    if let Some(url) = request_head.and_then(Url::new) {
+        json.raw(r#","url":"#);
+        url.write(json);
+    }
+    json.raw(r#","http":{"#);
+    if let Some(message) = request {
+        json.raw(r#""request":{"#);
+        if let Some(method) = request_head.and_then(Head::method) {
+            write_method(method, json);
+        }
+        write_sizes(message, event.headers, json);
+    }
+    if let Some(message) = response {
+        json.raw(if request.is_some() { r#","response":{"# } else { r#""response":{"# });
+        if let Some(status) = status(response) {
+            json.raw(r#""status_code":"#);
+            json.number(status.into());
+            json.raw(",");
+        }
+        write_sizes(message, event.headers, json);
+    }
+    json.raw(r#"},"network":{"protocol":{"name":"http""#);
+    match request_head.or(response_head).and_then(readable_version) {
+        None => {}
+        Some(Version::HTTP_11) => json.raw(r#","version":"1.1""#),
+        Some(version) => {
+            json.raw(r#","version":""#);
+            json.display(&version);
+            json.raw("\"");
         }
     }
-}
-
-impl<'a> Line<'a> {
-    pub(super) fn new(event: &'a HttpExchange) -> Self {
-        let exchange = &event.exchange;
-        let request = exchange.request.as_ref();
-        let response = exchange.response.as_ref();
-        let request_head = request.and_then(|m| m.head.as_ref());
-        let response_head = response.and_then(|m| m.head.as_ref());
-        let headers = |head: Option<&'a Head>| head.filter(|_| event.headers).map(Fields);
-        let (method, method_original) =
-            request_head.and_then(Head::method).map_or((None, None), |method| {
-                match is_known(method) {
-                    true => (Some(method), None),
-                    false => (Some(b"_OTHER".as_slice()), Some(method)),
-                }
-            });
-        let flow = &event.flow;
-        let v4 = matches!(flow.client.ip(), std::net::IpAddr::V4(_));
-        let version = request_head.or(response_head).and_then(readable_version);
-        Self {
-            timestamp: Time(event.timestamp()),
-            event: EventName { name: "http.exchange" },
-            client: Peer::new(flow.client),
-            server: Peer::new(flow.server),
-            url: request_head.and_then(Url::new),
-            http: Http {
-                request: request.map(|m| Request {
-                    method: method.map(Text),
-                    method_original: method_original.map(Text),
-                    size: m.wire_bytes(),
-                    body: Body { size: m.body_bytes },
-                    header: headers(request_head),
-                }),
-                response: response.map(|m| Response {
-                    status_code: status(response),
-                    size: m.wire_bytes(),
-                    body: Body { size: m.body_bytes },
-                    header: headers(response_head),
-                }),
-            },
-            network: Network {
-                protocol: Protocol { name: "http", version: version.map(Shown) },
-                transport: "tcp",
-                r#type: if v4 { "ipv4" } else { "ipv6" },
-            },
-            user_agent: request_head
-                .and_then(|h| h.value("user-agent"))
-                .map(|v| UserAgent { original: Text(v) }),
-            error: error_type(event).map(|r#type| ErrorObject { r#type }),
-            obs: Obs::new(event),
-        }
+    json.raw(r#"},"transport":"tcp","type":"#);
+    json.raw(if flow.client.ip().is_ipv4() { r#""ipv4"}"# } else { r#""ipv6"}"# });
+    if let Some(agent) = request_head.and_then(|head| head.value("user-agent")) {
+        json.raw(r#","user_agent":{"original":"#);
+        json.text(agent);
+        json.raw("}");
     }
+    write_error(event, json);
+    json.raw(r#","obs":"#);
+    obs::write(event, json);
+    json.raw("}");
 }
 
 /// The methods that OpenTelemetry lets stand as they are; others are `_OTHER`.
-fn is_known(method: &[u8]) -> bool {
+fn write_method(method: &[u8], json: &mut Json<'_>) {
     const KNOWN: [&[u8]; 10] = [
         b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH",
         b"QUERY",
     ];
-    KNOWN.contains(&method)
+    if KNOWN.contains(&method) {
+        json.raw(r#""method":"#);
+    } else {
+        json.raw(r#""method":"_OTHER","method_original":"#);
+    }
+    json.text(method);
+    json.raw(",");
+}
+
+/// What request and response have in common, up to the closing brace.
+fn write_sizes(message: &Message, headers: bool, json: &mut Json<'_>) {
+    json.raw(r#""size":"#);
+    json.number(message.wire_bytes());
+    json.raw(r#","body":{"size":"#);
+    json.number(message.body_bytes);
+    json.raw("}");
+    if let Some(head) = message.head.as_ref().filter(|_| headers) {
+        json.raw(r#","header":"#);
+        json.value(&Fields(head));
+    }
+    json.raw("}");
+}
+
+/// Why it is not complete; else the status, where it is one of 500 to 599.
+fn write_error(event: &HttpExchange, json: &mut Json<'_>) {
+    let status = status(event.exchange.response.as_ref()).filter(|s| (500..600).contains(s));
+    if let Some(failure) = event.exchange.failure {
+        json.raw(r#","error":{"type":""#);
+        json.raw(failure.name());
+        json.raw("\"}");
+    } else if let Some(status) = status {
+        json.raw(r#","error":{"type":""#);
+        json.number(status.into());
+        json.raw("\"}");
+    }
 }
 
 /// The version, unless the start line has none that can be read as one.
@@ -192,13 +141,4 @@ fn readable_version(head: &Head) -> Option<Version> {
 
 pub(super) fn status(message: Option<&Message>) -> Option<u16> {
     message?.head.as_ref()?.status()
-}
-
-fn error_type(event: &HttpExchange) -> Option<ErrorType> {
-    match event.exchange.failure {
-        Some(failure) => Some(ErrorType::Failure(failure)),
-        None => status(event.exchange.response.as_ref())
-            .filter(|s| (500..600).contains(s))
-            .map(ErrorType::Status),
-    }
 }

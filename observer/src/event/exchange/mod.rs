@@ -6,6 +6,7 @@ pub(super) mod url;
 
 use std::sync::Arc;
 
+use super::json::Json;
 use crate::message::Exchange;
 use crate::segment::{Endpoint, Timestamp};
 
@@ -69,6 +70,6 @@ impl HttpExchange {
     }
 
     pub(super) fn write_json(&self, out: &mut Vec<u8>) {
-        super::write(&line::Line::new(self), out);
+        line::write(self, &mut Json::new(out));
     }
 }

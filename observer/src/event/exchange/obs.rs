@@ -4,111 +4,161 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::super::SCHEMA;
-use super::super::parts::{CaptureObject, ExchangeId, ExchangeName, FlowId, is_zero, is_zero_u32};
-use super::super::text::{Shown, Text};
+use super::super::json::Json;
+use super::super::parts::{is_zero, is_zero_u32};
+use super::super::text::Text;
 use super::line::{Fields, status};
-use super::{HttpExchange, Integrity};
-use crate::message::{Anomalies, Exchange, Head, Message, StartLine, Takeover};
+use super::{Capture, HttpExchange, Integrity};
+use crate::message::{Anomalies, Exchange, Head, Message, StartLine};
 
-#[derive(Serialize)]
-pub(super) struct Obs<'a> {
-    schema: u32,
-    flow: FlowId,
-    exchange: ExchangeId,
-    state: &'static str,
-    pairing: &'static str,
-    timing: Timing,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    takeover: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tunnel: Option<Inside>,
-    #[serde(skip_serializing_if = "ObsHttp::is_empty")]
-    http: ObsHttp<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    integrity: Option<IntegrityObject>,
-    #[serde(skip_serializing_if = "AnomalyNames::is_empty")]
-    anomalies: AnomalyNames,
-    #[serde(skip_serializing_if = "Tcp::is_empty")]
-    tcp: Tcp,
-    capture: CaptureObject<'a>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    redacted: &'a [String],
+/// Writes the whole object.
+pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
+    let exchange = &event.exchange;
+    json.raw(r#"{"schema":"#);
+    json.number(SCHEMA.into());
+    json.raw(r#","flow":{"id":""#);
+    json.hex(event.flow.id);
+    json.raw(r#""},"exchange":{"id":""#);
+    write_name(event, Some(exchange.index), json);
+    json.raw(r#"","index":"#);
+    json.number(exchange.index);
+    json.raw(r#"},"state":""#);
+    json.raw(exchange.state.name());
+    json.raw(r#"","pairing":""#);
+    json.raw(exchange.pairing.name());
+    json.raw(r#"","timing":"#);
+    write_timing(exchange, event.flow.handshake_ns, json);
+    if let Some(takeover) = exchange.takeover {
+        json.raw(r#","takeover":""#);
+        json.raw(takeover.name());
+        json.raw("\"");
+    }
+    if !event.inside.is_empty() {
+        // The exchange took place inside a tunnel: the exchange that opened it.
+        json.raw(r#","tunnel":{"inside":""#);
+        write_name(event, None, json);
+        json.raw("\"}");
+    }
+    write_rare(event, json);
+    write_tcp(event, json);
+    json.raw(r#","capture":"#);
+    write_capture(&event.flow.capture, json);
+    if !event.redacted.is_empty() {
+        json.raw(r#","redacted":"#);
+        json.value(&event.redacted);
+    }
+    json.raw("}");
 }
 
-impl<'a> Obs<'a> {
-    pub(super) fn new(event: &'a HttpExchange) -> Self {
-        let exchange = &event.exchange;
-        let flow = &event.flow;
-        let request = exchange.request.as_ref();
-        let response = exchange.response.as_ref();
-        let response_head = response.and_then(|m| m.head.as_ref());
-        let (dth_request, dth_response) = flow.dth;
-        Self {
-            schema: SCHEMA,
-            flow: FlowId::new(flow.id),
-            exchange: ExchangeId::new(flow.id, &event.inside, exchange.index),
-            state: exchange.state.name(),
-            pairing: exchange.pairing.name(),
-            timing: Timing::new(exchange, flow.handshake_ns),
-            takeover: exchange.takeover.map(Takeover::name),
-            tunnel: ExchangeName::around(flow.id, &event.inside)
-                .map(|name| Inside { inside: Shown(name) }),
-            http: ObsHttp {
-                interim: interim(exchange),
-                request: ObsMessage::new(request, event.headers),
-                response: ObsMessage::new(response, event.headers),
-                reason_phrase: response_head.and_then(unusual_reason),
-            },
-            integrity: IntegrityObject::new(event),
-            anomalies: AnomalyNames::new(exchange),
-            tcp: Tcp {
-                srtt_us: flow.srtt_us,
-                retransmits: flow.retransmissions,
-                dth: (dth_request || dth_response)
-                    .then_some(Dth { request: dth_request, response: dth_response }),
-            },
-            capture: CaptureObject::new(&flow.capture),
-            redacted: &event.redacted,
-        }
+/// The flow, and an index for each level of tunnels: `22a6b95cb209dd19-1.2`.
+fn write_name(event: &HttpExchange, last: Option<u64>, json: &mut Json<'_>) {
+    json.hex(event.flow.id);
+    for (i, index) in event.inside.iter().copied().chain(last).enumerate() {
+        json.raw(if i == 0 { "-" } else { "." });
+        json.number(index);
     }
 }
 
-/// The exchange took place inside a tunnel: the exchange that opened it.
-#[derive(Serialize)]
-struct Inside {
-    inside: Shown<ExchangeName>,
-}
-
-#[derive(Serialize)]
-struct Timing {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    total_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ttfb_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_ns: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    handshake_ns: Option<u64>,
-}
-
-impl Timing {
-    fn new(exchange: &Exchange, handshake_ns: Option<u64>) -> Self {
-        let span = |m: &Message| m.last.time.since(m.first.time);
-        let request = exchange.request.as_ref();
-        let response = exchange.response.as_ref();
-        let both = request.zip(response);
-        Self {
-            total_ns: both.map(|(q, r)| r.last.time.max(q.last.time).since(q.first.time)),
-            request_ns: request.filter(|m| m.complete).map(span),
-            ttfb_ns: both
-                .filter(|(q, r)| q.complete && r.first.time >= q.last.time)
+fn write_timing(exchange: &Exchange, handshake_ns: Option<u64>, json: &mut Json<'_>) {
+    let span = |m: &Message| m.last.time.since(m.first.time);
+    let request = exchange.request.as_ref();
+    let response = exchange.response.as_ref();
+    let both = request.zip(response);
+    let parts = [
+        (r#""total_ns":"#, both.map(|(q, r)| r.last.time.max(q.last.time).since(q.first.time))),
+        (r#""request_ns":"#, request.filter(|m| m.complete).map(span)),
+        (
+            r#""ttfb_ns":"#,
+            both.filter(|(q, r)| q.complete && r.first.time >= q.last.time)
                 .map(|(q, r)| r.first.time.since(q.last.time)),
-            response_ns: response.filter(|m| m.complete).map(span),
-            handshake_ns,
+        ),
+        (r#""response_ns":"#, response.filter(|m| m.complete).map(span)),
+        (r#""handshake_ns":"#, handshake_ns),
+    ];
+    let mut before = "{";
+    for (key, value) in parts {
+        if let Some(value) = value {
+            json.raw(before);
+            json.raw(key);
+            json.number(value);
+            before = ",";
         }
     }
+    json.raw(if before == "{" { "{}" } else { "}" });
+}
+
+/// What most exchanges have nothing of.
+fn write_rare(event: &HttpExchange, json: &mut Json<'_>) {
+    let exchange = &event.exchange;
+    let response = exchange.response.as_ref();
+    let http = ObsHttp {
+        interim: interim(exchange),
+        request: ObsMessage::new(exchange.request.as_ref(), event.headers),
+        response: ObsMessage::new(response, event.headers),
+        reason_phrase: response.and_then(|m| m.head.as_ref()).and_then(unusual_reason),
+    };
+    if !http.is_empty() {
+        json.raw(r#","http":"#);
+        json.value(&http);
+    }
+    if let Some(integrity) = IntegrityObject::new(event) {
+        json.raw(r#","integrity":"#);
+        json.value(&integrity);
+    }
+    let anomalies = AnomalyNames::new(exchange);
+    if !anomalies.is_empty() {
+        json.raw(r#","anomalies":"#);
+        json.value(&anomalies);
+    }
+}
+
+fn write_tcp(event: &HttpExchange, json: &mut Json<'_>) {
+    let flow = &event.flow;
+    let mut before = r#","tcp":{"#;
+    for (key, value) in
+        [(r#""srtt_us":"#, flow.srtt_us), (r#""retransmits":"#, flow.retransmissions)]
+    {
+        if value != 0 {
+            json.raw(before);
+            json.raw(key);
+            json.number(value.into());
+            before = ",";
+        }
+    }
+    let (request, response) = flow.dth;
+    if request || response {
+        json.raw(before);
+        json.raw(r#""dth":"#);
+        json.value(&Dth { request, response });
+        before = ",";
+    }
+    if before == "," {
+        json.raw("}");
+    }
+}
+
+fn write_capture(capture: &Capture, json: &mut Json<'_>) {
+    json.raw("{");
+    if let Some(interface) = capture.interface.as_deref() {
+        json.raw(r#""interface":"#);
+        json.text(interface.as_bytes());
+        json.raw(",");
+    }
+    json.raw(r#""hook":""#);
+    json.raw(capture.hook);
+    json.raw(r#"","backend":""#);
+    json.raw(capture.backend);
+    json.raw("\"");
+    if let Some(vlan) = capture.vlan {
+        json.raw(r#","vlan":"#);
+        json.number(vlan.into());
+    }
+    if let Some(encapsulation) = capture.encapsulation {
+        json.raw(r#","encapsulation":""#);
+        json.raw(encapsulation);
+        json.raw("\"");
+    }
+    json.raw("}");
 }
 
 #[derive(Serialize)]
@@ -223,22 +273,6 @@ impl Serialize for AnomalyNames {
             seq.serialize_element(anomaly.name())?;
         }
         seq.end()
-    }
-}
-
-#[derive(Serialize)]
-struct Tcp {
-    #[serde(skip_serializing_if = "is_zero_u32")]
-    srtt_us: u32,
-    #[serde(skip_serializing_if = "is_zero_u32")]
-    retransmits: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dth: Option<Dth>,
-}
-
-impl Tcp {
-    fn is_empty(&self) -> bool {
-        self.srtt_us == 0 && self.retransmits == 0 && self.dth.is_none()
     }
 }
 

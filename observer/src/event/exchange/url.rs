@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
+use super::super::json::Json;
 use super::super::text::Text;
 use crate::message::Head;
 
 #[derive(Serialize)]
 pub(in super::super) struct Url<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scheme: Option<Text<'a>>,
+    scheme: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,13 +53,42 @@ impl<'a> Url<'a> {
             None => (None, None),
         };
         Some(Self {
-            scheme: Some(Text(scheme)),
+            scheme: Text(scheme),
             domain: domain.map(Text),
             port: port.flatten(),
             path: path.map(Text),
             query: query.map(Text),
             original: Some(target).filter(|t| !t.is_empty()).map(Text),
         })
+    }
+}
+
+impl Url<'_> {
+    /// The same object as by serde.
+    pub(super) fn write(&self, json: &mut Json<'_>) {
+        json.raw(r#"{"scheme":"#);
+        json.text(self.scheme.0);
+        if let Some(Text(domain)) = self.domain {
+            json.raw(r#","domain":"#);
+            json.text(domain);
+        }
+        if let Some(port) = self.port {
+            json.raw(r#","port":"#);
+            json.number(port.into());
+        }
+        if let Some(Text(path)) = self.path {
+            json.raw(r#","path":"#);
+            json.text(path);
+        }
+        if let Some(Text(query)) = self.query {
+            json.raw(r#","query":"#);
+            json.text(query);
+        }
+        if let Some(Text(original)) = self.original {
+            json.raw(r#","original":"#);
+            json.text(original);
+        }
+        json.raw("}");
     }
 }
 
@@ -88,6 +117,7 @@ fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Anomalies, Field, Span, StartLine, Version};
 
     #[track_caller]
     fn check(authority: &str, expected: Option<(&str, Option<u16>)>) {
@@ -102,6 +132,33 @@ mod tests {
         check("user:secret@example.org:80", Some(("example.org", Some(80))));
         check("[2001:db8::1]:80", Some(("[2001:db8::1]", Some(80))));
         check("example.org:", Some(("example.org", None)));
+    }
+
+    #[test]
+    fn both_writers_write_the_same() {
+        let targets =
+            ["/", "/a?b=c&d", "http://u@h.example:1/x\"y?q#f", "*", "/\u{e9}", "h.example:443"];
+        for (method, target) in targets.map(|t| ("GET", t)).into_iter().chain([("CONNECT", "h:1")])
+        {
+            let line = format!("{method} {target} HTTP/1.1\r\n");
+            let raw = format!("{line}Host: shop.example:80\r\n\r\n").into_bytes();
+            let span =
+                |start: usize, n: usize| Span { start: start as u32, end: (start + n) as u32 };
+            let head = Head {
+                start: StartLine::Request {
+                    method: span(0, method.len()),
+                    target: span(method.len() + 1, target.len()),
+                    version: Version::HTTP_11,
+                },
+                fields: vec![Field { name: span(line.len(), 4), value: span(line.len() + 6, 15) }],
+                anomalies: Anomalies::default(),
+                raw,
+            };
+            let url = Url::new(&head).unwrap();
+            let mut out = Vec::new();
+            url.write(&mut Json::new(&mut out));
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&url).unwrap());
+        }
     }
 
     #[test]
