@@ -20,6 +20,7 @@ use crate::config;
 use crate::daemon::worker::Worker;
 use crate::daemon::{live, monotonic};
 use crate::pipeline;
+use crate::sink::control::Hello;
 use crate::sink::control::client::{Connection, Received};
 
 pub(super) fn run(args: &TailArgs, color: ColorChoice) -> Result<(), Failure> {
@@ -37,6 +38,9 @@ pub(super) fn show(
     let output = |filter| Output::new(out, shape(&args.show, color), filter, args.show.count);
     match daemon(args)? {
         Some(connection) => {
+            if args.show.format == Format::Pretty {
+                say_who_captures(&connection);
+            }
             say_what_the_daemon_decides(args, &connection);
             let out = output(Filter { event: only, ..filter(args) });
             attached(connection, out, &Limits::from_now(&stop, args.duration))
@@ -117,11 +121,38 @@ fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
     }
     if !refused.is_empty() {
         complain(format_args!(
-            "attached to the daemon, which was started without {}: restart it with that, or use \
-             --no-daemon to capture here",
+            "the daemon was started without {}: restart it with that, or use --no-daemon to \
+             capture here",
             refused.join(" and ")
         ));
     }
+    if hello.interfaces.iter().any(|name| name == "any") {
+        return;
+    }
+    for name in args.capture.interfaces.iter().filter(|name| *name != "any") {
+        if !hello.interfaces.contains(name) {
+            complain(format_args!(
+                "the daemon does not watch {name}, only {}: use --no-daemon to capture here",
+                hello.interfaces.join(", ")
+            ));
+        }
+    }
+}
+
+/// Whose capture is shown, for somebody who expected another one.
+fn say_who_captures(connection: &Connection) {
+    let Hello { interfaces, backend, .. } = &connection.hello;
+    let interfaces = match interfaces.iter().any(|name| name == "any") {
+        true => "all interfaces".to_owned(),
+        false => interfaces.join(", "),
+    };
+    let backend = match backend.as_str() {
+        "auto" => String::new(),
+        chosen => format!(" through {chosen}"),
+    };
+    complain(format_args!(
+        "attached to the daemon, which watches {interfaces}{backend}; Ctrl-C ends"
+    ));
 }
 
 /// Shows what the daemon sends.

@@ -1,24 +1,48 @@
 //! The line itself: which columns, how wide, in which colour.
 //!
-//! Columns grow to the widest value seen, up to a limit, so that lines stay aligned without
-//! leaving half of the terminal empty. Three layouts, by the width of the terminal: all columns;
-//! without the client's port; without the endpoints. Where there is no terminal, all columns and
-//! nothing is shortened.
+//! Columns are as wide as the widest value of the last lines, up to a limit, so that lines stay
+//! aligned without leaving half of the terminal empty. Four layouts, by the width of the terminal:
+//! all columns; without the client's port; with the client's address alone; without addresses. What
+//! has no room behind the columns goes on below. Where there is no terminal, all columns and nothing
+//! is shortened.
 
 use anstyle::{AnsiColor, Style};
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
 use serde_json::Value;
 
-use super::text::{duration, harmless, shorten, size};
+use super::text::{duration, harmless, shorten, size, wrap};
 use super::{Look, number_at, push, text_at};
 
-/// How wide each growing column is by now.
+/// How wide each column is by now.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
-    endpoints: usize,
-    method: usize,
-    target: usize,
+    endpoints: Column,
+    method: Column,
+    target: Column,
+}
+
+/// A column that grows at once and shrinks when its width was not needed for a screen or two.
+#[derive(Debug, Default)]
+struct Column {
+    width: usize,
+    /// The widest value of the lines that are counted in `n_lines`.
+    needed: usize,
+    n_lines: u32,
+}
+
+impl Column {
+    /// Makes room for `text`, within bounds, and says how wide the column is.
+    fn fit(&mut self, text: &str, min: usize, max: usize) -> usize {
+        let needed = text.chars().count().clamp(min, max.max(min));
+        self.needed = self.needed.max(needed);
+        self.n_lines += 1;
+        if self.n_lines >= MEMORY {
+            *self = Self { width: self.needed, needed: 0, n_lines: 0 };
+        }
+        self.width = self.width.max(needed);
+        self.width
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,6 +50,14 @@ enum Layout {
     Wide,
     Medium,
     Narrow,
+    Tiny,
+}
+
+impl Layout {
+    /// Whether the time is told to the second.
+    fn is_short(self) -> bool {
+        matches!(self, Self::Narrow | Self::Tiny)
+    }
 }
 
 /// One line for an exchange.
@@ -37,14 +69,14 @@ pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &
 
     push(out, format_args!("{}  ", paint(DIM).wrap(&time(event, look, layout))));
 
-    if layout != Layout::Narrow {
+    if layout != Layout::Tiny {
         let text = endpoints(event, layout);
-        let width = grow(&mut columns.endpoints, &text, 14, MAX_ENDPOINTS);
+        let width = columns.endpoints.fit(&text, MIN_ENDPOINTS, MAX_ENDPOINTS);
         push(out, format_args!("{text:<width$}  "));
     }
 
     let method = method(event);
-    let width = grow(&mut columns.method, &method, 4, 8);
+    let width = columns.method.fit(&method, 4, 8);
     push(out, format_args!("{method:<width$} "));
 
     let numbers = numbers(event, layout);
@@ -54,7 +86,7 @@ pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &
         all.saturating_sub(used).max(MIN_TARGET)
     });
     let target = room.map_or_else(|| target.clone(), |room| shorten(&target, room));
-    let width = grow(&mut columns.target, &target, MIN_TARGET, room.unwrap_or(MAX_TARGET));
+    let width = columns.target.fit(&target, MIN_TARGET, room.unwrap_or(MAX_TARGET));
     // The column may have grown before the endpoints took some of its room.
     let width = room.map_or(width, |room| width.min(room));
     push(out, format_args!("{target:<width$}  "));
@@ -63,9 +95,25 @@ pub(super) fn exchange(event: &Value, look: &Look, columns: &mut Columns, out: &
     let style = status.map_or(FAILED, by_class);
     push(out, format_args!("{}  {numbers}", paint(style).wrap(&shown)));
     if let Some((note, style)) = note {
-        push(out, format_args!("  {}", paint(style).wrap(&note)));
+        let used = used_width(layout, columns) + width.max(target.chars().count());
+        let used = used + numbers.chars().count() + 2;
+        append(&note, paint(style), used, layout, look, out);
     }
     out.push(b'\n');
+}
+
+/// Puts `text` behind what stands on the line, or below where it has no room.
+fn append(text: &str, paint: Paint, used: usize, layout: Layout, look: &Look, out: &mut Vec<u8>) {
+    let fits = look.width.is_none_or(|all| used + text.chars().count() <= all);
+    if fits {
+        push(out, format_args!("  {}", paint.wrap(text)));
+        return;
+    }
+    let indent = time_width(layout) + 2;
+    let room = look.width.unwrap_or(usize::MAX).saturating_sub(indent).max(MIN_TARGET);
+    for line in wrap(text, room) {
+        push(out, format_args!("\n{:indent$}{}", "", paint.wrap(&line)));
+    }
 }
 
 /// One line for an event that is no exchange: its endpoints and what there is to say.
@@ -74,10 +122,14 @@ pub(super) fn aside(event: &Value, said: &str, is_urgent: bool, look: &Look, out
     let paint = |style: Style| Paint { style, on: look.colour };
     let style = if is_urgent { FAILED } else { DIM };
     push(out, format_args!("{}  ", paint(DIM).wrap(&time(event, look, layout))));
-    if layout != Layout::Narrow {
-        push(out, format_args!("{}  ", endpoints(event, layout)));
-    }
-    push(out, format_args!("{}\n", paint(style).wrap(said)));
+    let ends = match layout {
+        Layout::Tiny => String::new(),
+        _ => endpoints(event, layout),
+    };
+    push(out, format_args!("{ends}"));
+    let used = time_width(layout) + 2 + ends.chars().count() + 2;
+    append(said, paint(style), used, layout, look, out);
+    out.push(b'\n');
 }
 
 /// One line that must not be overlooked.
@@ -95,7 +147,8 @@ pub(super) fn day(day: Date, look: &Look, out: &mut Vec<u8>) {
 
 fn layout(look: &Look) -> Layout {
     match look.width {
-        Some(..116) => Layout::Narrow,
+        Some(..78) => Layout::Tiny,
+        Some(78..116) => Layout::Narrow,
         Some(116..136) => Layout::Medium,
         Some(136..) | None => Layout::Wide,
     }
@@ -103,9 +156,12 @@ fn layout(look: &Look) -> Layout {
 
 /// Columns taken by everything but the target and the numbers.
 fn used_width(layout: Layout, columns: &Columns) -> usize {
-    let time = if layout == Layout::Narrow { 8 } else { 12 };
-    let endpoints = if layout == Layout::Narrow { 0 } else { columns.endpoints + 2 };
-    time + 2 + endpoints + columns.method + 1 + 2 + 3 + 2
+    let endpoints = if layout == Layout::Tiny { 0 } else { columns.endpoints.width + 2 };
+    time_width(layout) + 2 + endpoints + columns.method.width + 1 + 2 + 3 + 2
+}
+
+fn time_width(layout: Layout) -> usize {
+    if layout.is_short() { 8 } else { 12 }
 }
 
 /// Local time of the first byte of the request.
@@ -115,10 +171,10 @@ pub(super) fn local(event: &Value, look: &Look) -> Option<Zoned> {
 }
 
 fn time(event: &Value, look: &Look, layout: Layout) -> String {
-    let format = if layout == Layout::Narrow { "%H:%M:%S" } else { "%H:%M:%S.%3f" };
+    let format = if layout.is_short() { "%H:%M:%S" } else { "%H:%M:%S.%3f" };
     match local(event, look) {
         Some(time) => time.strftime(format).to_string(),
-        None => "-".repeat(if layout == Layout::Narrow { 8 } else { 12 }),
+        None => "-".repeat(time_width(layout)),
     }
 }
 
@@ -135,6 +191,9 @@ fn endpoints(event: &Value, layout: Layout) -> String {
         }
     };
     let [from, to] = roles;
+    if layout.is_short() {
+        return shorten(&end(from, false), MIN_ENDPOINTS);
+    }
     format!("{} → {}", end(from, layout == Layout::Wide || !known), end(to, true))
 }
 
@@ -178,7 +237,7 @@ fn numbers(event: &Value, layout: Layout) -> String {
     match layout {
         Layout::Wide => format!("↑{up:>6} ↓{down:>6}  {total:>6}  ttfb {ttfb:>6}"),
         Layout::Medium => format!("↑{up:>6} ↓{down:>6}  {total:>6} /{ttfb:>6}"),
-        Layout::Narrow => format!("↓{down:>6}  {total:>6}"),
+        Layout::Narrow | Layout::Tiny => format!("↓{down:>6}  {total:>6}"),
     }
 }
 
@@ -198,7 +257,9 @@ fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
         Some(_) if failure.is_some() => {}
         Some(state) => parts.push(state.to_owned()),
     }
-    if let Some(pairing) = text_at(event, "/obs/pairing").filter(|pairing| *pairing != "exact") {
+    // That a request stands alone is said by why.
+    let pairing = text_at(event, "/obs/pairing").filter(|pairing| *pairing != "exact");
+    if let Some(pairing) = pairing.filter(|p| failure.is_none() || *p != "orphan_request") {
         parts.push(pairing.replace('_', " "));
     }
     if let Some(integrity) = event.pointer("/obs/integrity").and_then(Value::as_object) {
@@ -245,12 +306,7 @@ fn by_class(status: u64) -> Style {
     }
 }
 
-/// Grows a column to `text`, within its bounds, and says how wide it now is.
-fn grow(column: &mut usize, text: &str, min: usize, max: usize) -> usize {
-    *column = text.chars().count().clamp(min, max.max(min)).max(*column);
-    *column
-}
-
+#[derive(Clone, Copy)]
 struct Paint {
     style: Style,
     on: bool,
@@ -263,6 +319,11 @@ impl Paint {
     }
 }
 
+/// Lines after which a column forgets how wide it had to be.
+const MEMORY: u32 = 100;
+
+/// An IPv4 address.
+const MIN_ENDPOINTS: usize = 15;
 /// Two IPv4 endpoints with ports, and the arrow.
 const MAX_ENDPOINTS: usize = 21 + 3 + 21;
 const MIN_TARGET: usize = 24;

@@ -142,7 +142,7 @@ fn ipv6_endpoints_are_in_brackets() {
 #[test]
 fn a_line_never_exceeds_the_terminal() {
     let path = format!("\"/{}/end\"", "long/".repeat(60));
-    for width in [80, 115, 116, 135, 136, 200] {
+    for width in [77, 78, 80, 115, 116, 135, 136, 200] {
         let mut out = Vec::new();
         let look = Look { width: Some(width), ..look() };
         Printer::new(look).print(&edited(&[("/url/path", &path)]), &mut out);
@@ -157,8 +157,43 @@ fn a_narrow_terminal_keeps_what_matters() {
     check(
         Look { width: Some(80), ..look() },
         &[],
+        "13:03:22  127.0.0.1        GET  localhost:808…dex.html?a=1  200  ↓  612B  1.21ms\n",
+    );
+    check(
+        Look { width: Some(70), ..look() },
+        &[],
         "13:03:22  GET  localhost:8080/index.html?a=1  200  ↓  612B  1.21ms\n",
     );
+}
+
+#[test]
+fn a_note_without_room_goes_on_below() {
+    check(
+        Look { width: Some(80), ..look() },
+        &[
+            ("/obs/pairing", r#""resynced""#),
+            (
+                "/obs/anomalies",
+                r#"["malformed_request","conflicting_length","lf_only","te_and_cl"]"#,
+            ),
+        ],
+        "13:03:22  127.0.0.1        GET  localhost:808…dex.html?a=1  200  ↓  612B  1.21ms\n          \
+         resynced, malformed request, conflicting length, lf only, te and cl\n",
+    );
+}
+
+#[test]
+fn a_column_forgets_how_wide_it_had_to_be_once() {
+    let mut printer = Printer::new(look());
+    let mut out = Vec::new();
+    printer.print(&edited(&[("/url/path", r#""/a/longer/path/than/that""#)]), &mut out);
+    for _ in 0..250 {
+        printer.print(&edited(&[]), &mut out);
+    }
+    let text = String::from_utf8(out).unwrap();
+    let at: Vec<_> = text.lines().map(|line| line.find("  200  ")).collect();
+    assert_eq!(at[0], at[1]);
+    assert!(at.last() < at.first(), "{at:?}");
 }
 
 #[test]

@@ -52,6 +52,22 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
         .collect()
 }
 
+/// `text` in lines of at most `width` characters, broken at spaces; a word that is longer has a line
+/// of its own.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Bytes with three digits that matter and an SI prefix: `0B`, `612B`, `1.23kB`, `45.6MB`.
 pub(super) fn size(bytes: u64) -> String {
     scaled(bytes, 1000, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
@@ -134,6 +150,13 @@ mod tests {
         assert_eq!(shorten("/ünïcödé/päth", 6), "/ün…th");
         assert_eq!(shorten("/x", 1), "…");
         assert_eq!(shorten("/x", 0), "");
+    }
+
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a long-word b", 4), ["a", "long-word", "b"]);
+        assert_eq!(wrap("", 4), [""]);
     }
 
     #[track_caller]
