@@ -83,7 +83,16 @@ fn statistics_are_valid() {
             ..Ledger::default()
         }),
         engine: Some([("exchanges", 2)].into()),
-        sinks: vec![SinkStats { name: "stdout".into(), ..SinkStats::default() }],
+        sinks: vec![SinkStats {
+            name: "stdout".into(),
+            offered: 5,
+            recovered: 1,
+            waiting: 3,
+            spooled: 2,
+            lost: 3,
+            lost_by: [("queue_full", 1), ("at_end", 2)].into(),
+            ..SinkStats::default()
+        }],
         tail: Some(TailStats::default()),
     };
     for snapshot in [full, Snapshot::default()] {

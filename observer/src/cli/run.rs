@@ -9,10 +9,11 @@ use crate::daemon::{self, Orders};
 use crate::sink::control::server;
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let config = configuration(args).map_err(|err| Failure::Config(err.into()))?;
+    let config = configuration(args).map_err(Failure::Config)?;
     let stop = signals::stop_flag()?;
+    let reload = signals::reload_flag()?;
     let say = |message: &str| complain(format_args!("{message}"));
-    let orders = Orders { stop: &stop, duration: args.duration, say: &say };
+    let orders = Orders { stop: &stop, reload: &reload, duration: args.duration, say: &say };
     match daemon::run(&config, &orders) {
         Ok(last) => {
             for line in summary::daemon(&last) {
@@ -27,7 +28,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// The file's values, or the defaults, under those of the command line.
-fn configuration(args: &RunArgs) -> Result<Config, config::Error> {
+fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
     let mut config = args.config.as_deref().map(Config::load).transpose()?.unwrap_or_default();
     lay_over(&args.capture, &mut config.capture);
     config.http.headers |= args.headers;
@@ -39,7 +40,7 @@ fn configuration(args: &RunArgs) -> Result<Config, config::Error> {
         config.http.ws_message_bytes = n_bytes;
     }
     if let Some(file) = &args.output {
-        config.output.file.clone_from(file);
+        config.output.file = Some(file.clone());
     }
     if let Some(socket) = &args.socket {
         config.control.socket.clone_from(socket);
@@ -47,6 +48,7 @@ fn configuration(args: &RunArgs) -> Result<Config, config::Error> {
     if args.no_socket {
         config.control.socket = PathBuf::new();
     }
+    config.check_all().map_err(anyhow::Error::msg)?;
     Ok(config)
 }
 
@@ -111,7 +113,7 @@ mod tests {
         assert_eq!(config.capture.backend, Backend::Tc);
         assert!(!config.capture.tls);
         assert_eq!(config.capture.ring_bytes, 65536);
-        assert_eq!(config.output.file, PathBuf::from("/b"));
+        assert_eq!(config.output.file, Some(PathBuf::from("/b")));
         assert_eq!(config.control.socket, PathBuf::new());
         assert!(config.http.headers);
         assert_eq!(config.http.body_bytes, 9);

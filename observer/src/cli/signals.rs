@@ -1,11 +1,12 @@
-//! Ctrl-C and SIGTERM: the first asks for an orderly end, a later one ends at once.
+//! Ctrl-C and SIGTERM: the first asks for an orderly end, a later one ends at once. SIGHUP: files
+//! are opened anew.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::daemon::monotonic;
@@ -37,6 +38,13 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
         .spawn(wait)
         .context("cannot handle signals")?;
     Ok(stop)
+}
+
+/// A flag that each SIGHUP sets: files are to be opened anew.
+pub(super) fn reload_flag() -> anyhow::Result<Arc<AtomicBool>> {
+    let reload = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload)).context("cannot handle signals")?;
+    Ok(reload)
 }
 
 const SAME_WISH: Duration = Duration::from_millis(500);

@@ -20,6 +20,7 @@ use crate::config;
 use crate::daemon::worker::Worker;
 use crate::daemon::{live, monotonic};
 use crate::pipeline;
+use crate::sink::Batch;
 use crate::sink::control::Hello;
 use crate::sink::control::client::{Connection, Received};
 
@@ -272,20 +273,30 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
             complain(format_args!("warning: {warning}"));
         }
         if worker.is_due() {
-            done = out.write(worker.batch.bytes()).context("cannot write to standard output")?;
+            done = write(&mut worker.batch, &mut out)?;
             worker.written();
         }
     }
     if done.is_continue() {
         worker.finish();
         // The reader of a pipe may have gone by now; it is the end in any case.
-        let _ = out.write(worker.batch.bytes()).context("cannot write to standard output")?;
+        let _ = write(&mut worker.batch, &mut out)?;
     }
     let last = serde_json::to_value(worker.snapshot(Vec::new())).unwrap_or_default();
     for line in summary::tail(out.n_shown(), out.what(), &Value::Null, &last) {
         complain(format_args!("{line}"));
     }
     Ok(failed?)
+}
+
+/// Shows the batch and empties it.
+fn write(batch: &mut Batch, out: &mut Output<File>) -> anyhow::Result<ControlFlow<()>> {
+    for lines in batch.take() {
+        if out.write(lines.bytes()).context("cannot write to standard output")?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
 }
 
 /// How long the daemon may take to say goodbye.

@@ -1,33 +1,30 @@
 //! `observer run`: the daemon's wiring.
 //!
-//! One thread does everything that happens per segment and per event: rings, engine, NDJSON,
-//! file. The control socket has a second thread, which sees batches and only when a client is
-//! attached. This module knows no command line and no HTTP.
+//! One thread does everything that happens per segment and per event: rings, engine, NDJSON. Each
+//! sink has a thread of its own, and so has the control socket; they see batches. This module knows
+//! no command line and no HTTP.
 
 pub mod live;
 pub mod worker;
 
-use std::io;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-
-use anyhow::Context as _;
 
 use self::worker::{Source, Worker};
 use crate::config::Config;
 use crate::event::stats::Snapshot;
 use crate::pipeline;
 use crate::segment::Timestamp;
-use crate::sink::control::Tails;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
-use crate::sink::{Outcome, Sink, ndjson};
+use crate::sink::{News, Sinks};
 
 /// What a daemon is told beside its configuration.
 pub struct Orders<'a> {
     /// Set from a signal handler: drain, flush and end.
     pub stop: &'a AtomicBool,
+    /// Set from a signal handler: open files anew.
+    pub reload: &'a AtomicBool,
     /// End by itself after this long.
     pub duration: Option<Duration>,
     /// Says one line to the operator.
@@ -37,7 +34,7 @@ pub struct Orders<'a> {
 /// Captures until told to stop. Returns the final numbers.
 pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
     // Everything that can be wrong with the configuration comes before the kernel is touched.
-    let mut sinks = vec![Sink::Ndjson(open_output(&config.output.file)?)];
+    let mut sinks = Sinks::open(&config.all_sinks())?;
     let server = if config.control.socket.as_os_str().is_empty() {
         None
     } else {
@@ -50,7 +47,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             backend: format!("{:?}", config.capture.backend).to_lowercase(),
         };
         let (server, tails) = Server::start(&config.control.socket, &hello)?;
-        sinks.push(Sink::Tails(tails));
+        sinks.attach_tails(tails);
         Some(server)
     };
     let started = live::start(&config.capture, config.http.body_bytes, false);
@@ -68,11 +65,10 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
                 ..pipeline::Config::live()
             };
             let worker = Worker::new(source, engine);
-            serve(worker, &mut sinks, config.stats.interval, orders)
+            serve(worker, sinks, config.stats.interval, orders)
         }
         Err(err) => Err(err),
     };
-    drop(sinks);
     if let Some(server) = server {
         server.stop();
     }
@@ -82,7 +78,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
 /// The loop of the daemon: a turn of the worker, clients, statistics when due, lines when due.
 fn serve<S: Source>(
     mut worker: Worker<S>,
-    sinks: &mut [Sink],
+    mut sinks: Sinks,
     interval: Duration,
     orders: &Orders<'_>,
 ) -> anyhow::Result<Snapshot> {
@@ -95,6 +91,9 @@ fn serve<S: Source>(
         if orders.stop.load(Ordering::Relaxed) || end.is_some_and(|end| moment >= end) {
             break;
         }
+        if orders.reload.swap(false, Ordering::Relaxed) {
+            sinks.reopen();
+        }
         if let Err(err) = worker.turn() {
             failed = Err(err);
             break;
@@ -102,77 +101,47 @@ fn serve<S: Source>(
         for warning in worker.take_warnings() {
             (orders.say)(&format!("warning: {warning}"));
         }
-        for tails in sinks.iter_mut().filter_map(as_tails) {
-            tails.serve(now(), || worker.snapshot(Vec::new()));
-        }
+        sinks.serve(now(), |stats| worker.snapshot(stats.to_vec()));
         if moment >= stats_due {
             stats_due += interval;
-            let snapshot = worker.snapshot(sinks.iter().map(Sink::stats).collect());
-            worker.batch.push_stats(&snapshot, now());
+            worker.batch.push_stats(&worker.snapshot(sinks.stats()), now());
         }
-        if worker.is_due() && write(&mut worker, sinks, orders) == Next::Stop {
+        if worker.is_due() {
+            sinks.write(&mut worker.batch, now());
+            worker.written();
+        }
+        if tell(sinks.news(), orders) {
             break;
         }
     }
-    worker.finish();
-    write(&mut worker, sinks, orders);
-    let last = worker.snapshot(sinks.iter().map(Sink::stats).collect());
-    worker.batch.push_stats(&last, now());
-    write(&mut worker, sinks, orders);
-    for sink in sinks.iter_mut() {
-        if let Outcome::Say(message) = sink.finish() {
-            (orders.say)(&message);
-        }
-        if let Some(tails) = as_tails(sink) {
-            tails.dismiss(now(), &last);
-        }
-    }
+    let last = end_well(worker, sinks, orders);
     failed.map(|()| last)
 }
 
-#[derive(PartialEq, Eq)]
-enum Next {
-    Go,
-    Stop,
+/// What is half done is reported as it stands, then the account: what it says of each sink is what
+/// became of every event before it. The last numbers, which include itself, are returned.
+fn end_well<S: Source>(mut worker: Worker<S>, mut sinks: Sinks, orders: &Orders<'_>) -> Snapshot {
+    let deadline = monotonic() + DRAIN;
+    worker.finish();
+    sinks.write(&mut worker.batch, now());
+    sinks.drain(deadline);
+    worker.batch.push_stats(&worker.snapshot(sinks.stats()), now());
+    sinks.write(&mut worker.batch, now());
+    let (last, news) = sinks.end(deadline, now(), |stats| worker.snapshot(stats));
+    tell(news, orders);
+    last
 }
 
-/// Gives the batch to every sink.
-fn write<S: Source>(worker: &mut Worker<S>, sinks: &mut [Sink], orders: &Orders<'_>) -> Next {
-    let mut next = Next::Go;
-    if worker.batch.is_empty() {
-        return next;
+/// Passes on what the sinks say. True when nobody wants events any more.
+fn tell(news: News, orders: &Orders<'_>) -> bool {
+    for what in &news.say {
+        (orders.say)(what);
     }
-    for sink in sinks {
-        match sink.write(&worker.batch, now()) {
-            Outcome::Done => {}
-            Outcome::Say(message) => (orders.say)(&message),
-            Outcome::Closed => next = Next::Stop,
-        }
-    }
-    worker.written();
-    next
+    news.all_closed
 }
 
-fn as_tails(sink: &mut Sink) -> Option<&mut Tails> {
-    match sink {
-        Sink::Tails(tails) => Some(tails),
-        Sink::Ndjson(_) => None,
-    }
-}
-
-fn open_output(file: &Path) -> anyhow::Result<ndjson::Writer> {
-    if file == Path::new("-") {
-        return ndjson::Writer::stdout().context("cannot use standard output");
-    }
-    ndjson::Writer::append(file).map_err(|err| {
-        let advice = match err.kind() {
-            io::ErrorKind::NotFound => "; make its directory first",
-            io::ErrorKind::PermissionDenied => "; choose another file or run as its owner",
-            _ => "",
-        };
-        anyhow::anyhow!("cannot open {} for events: {err}{advice}", file.display())
-    })
-}
+/// How long sinks may take at the end to write what is there.
+const DRAIN: Duration = Duration::from_secs(5);
 
 #[expect(clippy::disallowed_methods, reason = "the daemon is an edge: the engine gets this time")]
 pub(crate) fn now() -> Timestamp {

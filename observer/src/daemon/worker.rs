@@ -93,12 +93,11 @@ impl<S: Source> Worker<S> {
     /// Whether the lines should go out now.
     pub fn is_due(&self) -> bool {
         let waited = self.oldest.is_some_and(|oldest| monotonic() - oldest >= MAX_DELAY);
-        !self.batch.is_empty() && (self.idle || waited || self.batch.bytes().len() >= MANY)
+        !self.batch.is_empty() && (self.idle || waited || self.batch.n_bytes() >= MANY)
     }
 
     /// The lines have gone out.
     pub fn written(&mut self) {
-        self.batch.clear();
         self.oldest = None;
     }
 

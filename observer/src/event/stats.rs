@@ -59,12 +59,41 @@ impl Ledger {
 pub struct SinkStats {
     /// `stdout`, the path of a file, or `tail` for the control socket.
     pub name: String,
+    /// Events written: handed to the kernel, or to the client's queue.
     pub events: u64,
     pub bytes: u64,
-    /// Events that could not be written.
+    /// Events that could not be written, for whatever reason.
     pub lost: u64,
-    /// Writes that failed.
+    /// Attempts to open, connect or write that failed.
     pub errors: u64,
+    /// Events that this sink was given.
+    pub offered: u64,
+    /// Events that an earlier process had left in this sink's spool.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub recovered: u64,
+    /// Events in its queue, in its hands or in its spool.
+    pub waiting: u64,
+    /// Bytes in its queue.
+    pub waiting_bytes: u64,
+    /// Those of `waiting` that are in the spool.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub spooled: u64,
+    /// `lost` by reason; reasons that did not occur are left out.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_by: BTreeMap<&'static str, u64>,
+}
+
+impl SinkStats {
+    /// The accounts agree: every event that was offered has exactly one fate.
+    pub fn balances(&self) -> bool {
+        self.offered + self.recovered == self.events + self.lost + self.waiting
+            && (self.lost_by.is_empty() || self.lost == self.lost_by.values().sum::<u64>())
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// What one `observer tail` was given, since it attached.
@@ -153,7 +182,19 @@ mod tests {
         };
         assert!(capture.balances());
         assert!(!Ledger { seen: 11, ..capture.clone() }.balances());
-        let sink = SinkStats { name: "stdout".into(), events: 2, bytes: 800, lost: 0, errors: 0 };
+        let sink = SinkStats {
+            name: "stdout".into(),
+            events: 2,
+            bytes: 800,
+            offered: 6,
+            waiting: 3,
+            waiting_bytes: 1200,
+            lost: 1,
+            lost_by: [("queue_full", 1)].into(),
+            ..SinkStats::default()
+        };
+        assert!(sink.balances());
+        assert!(!SinkStats { offered: 7, ..sink.clone() }.balances());
         check(
             &Snapshot {
                 uptime_ns: Some(5),
@@ -162,7 +203,7 @@ mod tests {
                 sinks: vec![sink],
                 tail: Some(TailStats { sent: 2, dropped: 0 }),
             },
-            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":0,"errors":0}],"tail":{"sent":2,"dropped":0}}}}"#,
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":1,"errors":0,"offered":6,"waiting":3,"waiting_bytes":1200,"lost_by":{"queue_full":1}}],"tail":{"sent":2,"dropped":0}}}}"#,
         );
     }
 }

@@ -1,34 +1,35 @@
 //! Where events go. A sink gets whole lines, in batches, and every sink gets the same bytes.
 //!
-//! A sink counts what it could not deliver and never stops the capture for it. It knows neither
+//! Each sink has a thread of its own and a bounded [`queue`] before it, so that one that is slow,
+//! full or dead delays neither the capture nor another sink. It counts what it could not deliver:
+//! `offered + recovered = events + lost + waiting` holds for each at any moment. It knows neither
 //! where the events came from nor the command line.
 
-#[cfg(feature = "live")]
+mod clock;
 pub mod control;
-pub mod ndjson;
+mod queue;
+mod runner;
+mod set;
+mod spool;
+mod target;
+
+pub use self::set::{News, OpenError, Sinks};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::event::Event;
-use crate::event::stats::{SinkStats, Snapshot};
+use crate::event::stats::Snapshot;
 use crate::segment::Timestamp;
 
-/// Events on their way to the sinks: NDJSON lines, whole ones only.
+/// Whole lines, made once and shared by every sink.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct Lines {
     bytes: Vec<u8>,
     n_events: u64,
 }
 
-impl Batch {
-    pub fn push(&mut self, event: &Event) {
-        event.write_json(&mut self.bytes);
-        self.end_line();
-    }
-
-    pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
-        stats.write_json(now, &mut self.bytes);
-        self.end_line();
-    }
-
+impl Lines {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -36,71 +37,125 @@ impl Batch {
     pub fn n_events(&self) -> u64 {
         self.n_events
     }
+}
 
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+/// Events on their way to the sinks, as NDJSON in pieces of about [`PIECE`] bytes.
+#[derive(Debug, Default)]
+pub struct Batch {
+    open: Lines,
+    full: Vec<Arc<Lines>>,
+    n_full_bytes: usize,
+    /// Pieces that sinks may still hold; when they do no more, their memory is used again.
+    lent: VecDeque<Arc<Lines>>,
+}
+
+impl Batch {
+    pub fn push(&mut self, event: &Event) {
+        event.write_json(&mut self.open.bytes);
+        self.end_line();
     }
 
-    /// Forgets the lines and keeps the room they took.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.n_events = 0;
+    pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
+        stats.write_json(now, &mut self.open.bytes);
+        self.end_line();
+    }
+
+    pub fn n_bytes(&self) -> usize {
+        self.n_full_bytes + self.open.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.full.is_empty() && self.open.bytes.is_empty()
+    }
+
+    /// Hands out everything, in order, and is empty afterwards.
+    pub fn take(&mut self) -> Vec<Arc<Lines>> {
+        self.fill_up();
+        self.n_full_bytes = 0;
+        let taken = std::mem::take(&mut self.full);
+        self.lent.extend(taken.iter().cloned());
+        let n_over = self.lent.len().saturating_sub(MAX_LENT);
+        self.lent.drain(..n_over);
+        taken
     }
 
     fn end_line(&mut self) {
-        self.bytes.push(b'\n');
-        self.n_events += 1;
+        self.open.bytes.push(b'\n');
+        self.open.n_events += 1;
+        if self.open.bytes.len() >= PIECE {
+            self.fill_up();
+        }
     }
-}
 
-/// One place that events go to.
-#[derive(Debug)]
-pub enum Sink {
-    Ndjson(ndjson::Writer),
-    #[cfg(feature = "live")]
-    Tails(control::Tails),
-}
+    fn fill_up(&mut self) {
+        if self.open.bytes.is_empty() {
+            return;
+        }
+        self.n_full_bytes += self.open.bytes.len();
+        let fresh = self.used_before();
+        self.full.push(Arc::new(std::mem::replace(&mut self.open, fresh)));
+    }
 
-/// What came of a write, where there is something to say about it.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    Done,
-    /// A message for the operator, said once a situation.
-    Say(String),
-    /// The other end of standard output has gone: nobody wants events any more.
-    Closed,
-}
-
-impl Sink {
-    #[cfg_attr(
-        not(feature = "live"),
-        expect(unused_variables, reason = "only tails want the time")
-    )]
-    pub fn write(&mut self, batch: &Batch, now: Timestamp) -> Outcome {
-        match self {
-            Self::Ndjson(writer) => writer.write(batch),
-            #[cfg(feature = "live")]
-            Self::Tails(tails) => {
-                tails.write(batch, now);
-                Outcome::Done
+    /// An empty piece, in memory that the sinks have given back if there is any.
+    fn used_before(&mut self) -> Lines {
+        while self.lent.front().is_some_and(|lines| Arc::strong_count(lines) == 1) {
+            let lines = self.lent.pop_front().and_then(Arc::into_inner);
+            if let Some(mut lines) = lines.filter(|l| l.bytes.capacity() <= MAX_KEPT) {
+                lines.bytes.clear();
+                return Lines { bytes: lines.bytes, n_events: 0 };
             }
         }
+        Lines::default()
+    }
+}
+
+/// Bytes of a piece: enough that handing it to another thread costs nothing beside making it, and
+/// a small part of the smallest queue.
+const PIECE: usize = 128 * 1024;
+/// Pieces whose memory is waited for.
+const MAX_LENT: usize = 8;
+/// Memory of a piece that is worth keeping; one very long line must not hold more for ever.
+const MAX_KEPT: usize = 4 * PIECE;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(batch: &mut Batch, line: &[u8]) {
+        batch.open.bytes.extend_from_slice(line);
+        batch.end_line();
     }
 
-    pub fn stats(&self) -> SinkStats {
-        match self {
-            Self::Ndjson(writer) => writer.stats(),
-            #[cfg(feature = "live")]
-            Self::Tails(tails) => tails.stats(),
+    #[test]
+    fn lines_come_out_whole_in_order_and_in_pieces() {
+        let mut batch = Batch::default();
+        let line = |i: usize| vec![b'a' + (i % 26) as u8; 1000 + i];
+        (0..500).for_each(|i| push(&mut batch, &line(i)));
+        let n_bytes = batch.n_bytes();
+        let pieces = batch.take();
+        assert!(batch.is_empty() && batch.n_bytes() == 0);
+        assert!(pieces.len() > 3);
+        assert_eq!(pieces.iter().map(|piece| piece.n_events()).sum::<u64>(), 500);
+        let all: Vec<u8> = pieces.iter().flat_map(|piece| piece.bytes().to_vec()).collect();
+        assert_eq!(all.len(), n_bytes);
+        for (i, got) in all.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            assert_eq!(got, [line(i).as_slice(), b"\n"].concat());
         }
+        assert!(pieces.iter().all(|piece| piece.bytes().ends_with(b"\n")));
     }
 
-    /// Leaves whole lines behind.
-    pub fn finish(&mut self) -> Outcome {
-        match self {
-            Self::Ndjson(writer) => writer.finish(),
-            #[cfg(feature = "live")]
-            Self::Tails(_) => Outcome::Done,
-        }
+    #[test]
+    fn memory_comes_back_when_no_sink_holds_it() {
+        let mut batch = Batch::default();
+        push(&mut batch, b"one");
+        let held = batch.take();
+        let address = held[0].bytes().as_ptr();
+        push(&mut batch, b"two");
+        assert_ne!(batch.take()[0].bytes().as_ptr(), address, "still held");
+        drop(held);
+        push(&mut batch, b"three");
+        batch.take();
+        assert_eq!(batch.open.bytes.as_ptr(), address);
+        assert!(batch.is_empty());
     }
 }

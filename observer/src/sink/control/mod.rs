@@ -21,7 +21,7 @@ use std::sync::mpsc::Receiver;
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Batch;
+use super::Lines;
 use crate::event::stats::{SinkStats, Snapshot, TailStats};
 use crate::segment::Timestamp;
 
@@ -54,7 +54,7 @@ enum Request {
 #[derive(Debug)]
 struct Client {
     id: u64,
-    queue: UnboundedSender<Arc<[u8]>>,
+    queue: UnboundedSender<Arc<Lines>>,
     /// Bytes queued and not yet in the socket; the socket's thread counts them down.
     n_waiting: Arc<AtomicUsize>,
     tail: TailStats,
@@ -97,13 +97,9 @@ impl Tails {
         }
     }
 
-    pub(super) fn write(&mut self, batch: &Batch, now: Timestamp) {
-        if self.clients.is_empty() {
-            return;
-        }
-        let lines: Arc<[u8]> = batch.bytes().into();
+    pub(super) fn write(&mut self, lines: &Arc<Lines>, now: Timestamp) {
         let stats = &mut self.stats;
-        self.clients.retain_mut(|client| client.write(&lines, batch.n_events(), now, stats));
+        self.clients.retain_mut(|client| client.write(lines, now, stats));
     }
 
     pub(super) fn stats(&self) -> SinkStats {
@@ -113,14 +109,10 @@ impl Tails {
 
 impl Client {
     /// Queues a batch, or drops it when the queue is full. False when the client has gone.
-    fn write(
-        &mut self,
-        lines: &Arc<[u8]>,
-        n_events: u64,
-        now: Timestamp,
-        stats: &mut SinkStats,
-    ) -> bool {
-        if self.n_waiting.load(Ordering::Relaxed) + lines.len() > MAX_QUEUED {
+    fn write(&mut self, lines: &Arc<Lines>, now: Timestamp, stats: &mut SinkStats) -> bool {
+        let (n_events, n_bytes) = (lines.n_events(), lines.bytes().len());
+        stats.offered += n_events;
+        if self.n_waiting.load(Ordering::Relaxed) + n_bytes > MAX_QUEUED {
             self.tail.dropped += n_events;
             self.untold = true;
             stats.lost += n_events;
@@ -131,7 +123,7 @@ impl Client {
         }
         self.tail.sent += n_events;
         stats.events += n_events;
-        stats.bytes += lines.len() as u64;
+        stats.bytes += n_bytes as u64;
         self.queue(Arc::clone(lines))
     }
 
@@ -140,11 +132,11 @@ impl Client {
         let mut line = Vec::new();
         Snapshot { tail: Some(self.tail), ..snapshot.clone() }.write_json(now, &mut line);
         line.push(b'\n');
-        self.queue(line.into());
+        self.queue(Arc::new(Lines { bytes: line, n_events: 1 }));
     }
 
-    fn queue(&self, lines: Arc<[u8]>) -> bool {
-        self.n_waiting.fetch_add(lines.len(), Ordering::Relaxed);
+    fn queue(&self, lines: Arc<Lines>) -> bool {
+        self.n_waiting.fetch_add(lines.bytes().len(), Ordering::Relaxed);
         self.queue.send(lines).is_ok()
     }
 }

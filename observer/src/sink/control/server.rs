@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::Lines;
 use super::{COMMAND, Client, Hello, Request, Tails};
 use crate::event::stats::TailStats;
 
@@ -234,13 +235,13 @@ async fn leave(id: u64, read: &mut BufReader<OwnedReadHalf>, requests: &Sender<R
 
 /// Moves the queue into the socket until the capture thread closes it.
 async fn forward(
-    mut queue: mpsc::UnboundedReceiver<Arc<[u8]>>,
+    mut queue: mpsc::UnboundedReceiver<Arc<Lines>>,
     write: &mut OwnedWriteHalf,
     n_waiting: &AtomicUsize,
 ) -> Option<()> {
     while let Some(lines) = queue.recv().await {
-        write.write_all(&lines).await.ok()?;
-        n_waiting.fetch_sub(lines.len(), Ordering::Relaxed);
+        write.write_all(lines.bytes()).await.ok()?;
+        n_waiting.fetch_sub(lines.bytes().len(), Ordering::Relaxed);
     }
     write.shutdown().await.ok()
 }

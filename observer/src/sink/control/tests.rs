@@ -54,7 +54,7 @@ impl Daemon {
 
     fn write(&mut self, lines: &str) {
         let n_events = lines.lines().count() as u64;
-        self.tails.write(&Batch { bytes: lines.into(), n_events }, NOW);
+        self.tails.write(&Arc::new(Lines { bytes: lines.into(), n_events }), NOW);
     }
 
     fn stop(mut self) {

@@ -3,12 +3,18 @@
 //! docs/observer.example.toml explains each key to users, and a test holds the two together. This
 //! module knows no command line; `cli` lays its options over the values read here.
 
+mod check;
+pub mod sinks;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
+
+use self::check::Wrong;
+use self::sinks::Sink;
 
 /// Everything `observer run` can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -17,6 +23,7 @@ pub struct Config {
     pub capture: Capture,
     pub http: Http,
     pub output: Output,
+    pub sinks: Vec<Sink>,
     pub control: Control,
     pub stats: Stats,
 }
@@ -61,12 +68,13 @@ pub struct Http {
     pub ws_message_bytes: u32,
 }
 
-/// Where events go.
+/// The simple way to say where events go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Output {
-    /// A file to append to; `-` is standard output.
-    pub file: PathBuf,
+    /// A file to append to; `-` is standard output. `None` when there are [`Config::sinks`] and
+    /// nothing was said about this.
+    pub file: Option<PathBuf>,
 }
 
 /// The socket that `observer tail` attaches to.
@@ -113,8 +121,29 @@ impl Config {
     fn parse(text: &str) -> Result<Self, (usize, String)> {
         let at = |err: &toml::de::Error| err.span().map_or(0, |span| span.start);
         let tree = DeTable::parse(text).map_err(|err| (at(&err), err.message().to_owned()))?;
-        unknown_key(tree.get_ref())?;
-        toml::from_str(text).map_err(|err| (at(&err), err.message().to_owned()))
+        let tree = tree.get_ref();
+        unknown_key(tree)?;
+        let mut config: Self =
+            toml::from_str(text).map_err(|err| (at(&err), err.message().to_owned()))?;
+        let place = |section: &str, key: &str| {
+            let section = tree.get_key_value(section)?;
+            let table = section.1.get_ref().as_table();
+            let key = table.and_then(|table| table.get_key_value(key));
+            Some(key.map_or(section.0, |(key, _)| key).span().start)
+        };
+        if !config.sinks.is_empty() && place("output", "file").is_none() {
+            config.output.file = None;
+        }
+        config.check().map_err(|Wrong { section, key, message }| {
+            (place(section, key).unwrap_or(0), message)
+        })?;
+        Ok(config)
+    }
+
+    /// Every sink: what `[output]` names, then `[[sinks]]`.
+    pub fn all_sinks(&self) -> Vec<Sink> {
+        let plain = self.output.file.clone().map(Sink::plain);
+        plain.into_iter().chain(self.sinks.iter().cloned()).collect()
     }
 }
 
@@ -126,8 +155,12 @@ fn unknown_key(tree: &DeTable<'_>) -> Result<(), (usize, String)> {
         let Some((section, keys)) = known else {
             return Err((name.span().start, unknown(name.get_ref(), "", &sections)));
         };
-        let DeValue::Table(table) = value.get_ref() else { continue };
-        for key in table.keys() {
+        let tables: Vec<&DeTable<'_>> = match value.get_ref() {
+            DeValue::Table(table) => vec![table],
+            DeValue::Array(array) => array.iter().filter_map(|v| v.get_ref().as_table()).collect(),
+            _ => Vec::new(),
+        };
+        for key in tables.into_iter().flat_map(|table| table.keys()) {
             if !keys.contains(&key.get_ref().as_ref()) {
                 return Err((key.span().start, unknown(key.get_ref(), section, keys)));
             }
@@ -157,8 +190,18 @@ pub const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
 fn interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let wrong =
-        || serde::de::Error::custom(format!("`{text}` is no duration: write 10s, 2m or 1h"));
+    duration(&text).map_err(serde::de::Error::custom)
+}
+
+fn some_duration<'de, D>(deserializer: D) -> Result<Option<Duration>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    interval(deserializer).map(Some)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration: write 10s, 2m or 1h");
     let parsed: jiff::SignedDuration = text.parse().map_err(|_| wrong())?;
     Duration::try_from(parsed).ok().filter(|d| !d.is_zero() && *d <= MAX_DURATION).ok_or_else(wrong)
 }
@@ -205,7 +248,7 @@ impl Default for Capture {
 
 impl Default for Output {
     fn default() -> Self {
-        Self { file: PathBuf::from("-") }
+        Self { file: Some(PathBuf::from("-")) }
     }
 }
 
@@ -229,101 +272,10 @@ const KEYS: &[(&str, &[&str])] = &[
     ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows", "tls"]),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
     ("output", &["file"]),
+    ("sinks", sinks::KEYS),
     ("control", &["socket"]),
     ("stats", &["interval"]),
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const EXAMPLE: &str = include_str!("../../docs/observer.example.toml");
-
-    #[test]
-    fn the_example_shows_every_key_with_its_default() {
-        assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
-        let tree = DeTable::parse(EXAMPLE).unwrap();
-        for (section, keys) in KEYS {
-            let shown = tree.get_ref().get(*section).unwrap().get_ref();
-            let shown: Vec<_> = shown.as_table().unwrap().keys().collect();
-            assert_eq!(shown.len(), keys.len(), "[{section}]");
-        }
-    }
-
-    #[test]
-    fn an_empty_file_is_the_default() {
-        assert_eq!(Config::parse("").unwrap(), Config::default());
-    }
-
-    #[test]
-    fn values_are_taken() {
-        let text = "[capture]\ninterfaces = ['lo']\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
-                    backend = 'socket'\nring_bytes = 65536\nmax_flows = 9\ntls = false\n[http]\nheaders = true\n\
-                    body_bytes = 100\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
-                    [stats]\ninterval = '1h 30m'";
-        let config = Config::parse(text).unwrap();
-        let hosts = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        assert_eq!(
-            config,
-            Config {
-                capture: Capture {
-                    interfaces: vec!["lo".into()],
-                    ports: vec![80],
-                    hosts,
-                    backend: Backend::Socket,
-                    ring_bytes: 65536,
-                    max_flows: 9,
-                    tls: false,
-                },
-                http: Http { headers: true, body_bytes: 100, ..Http::default() },
-                output: Output { file: "/tmp/x".into() },
-                control: Control { socket: "".into() },
-                stats: Stats { interval: Duration::from_secs(5400) },
-            }
-        );
-    }
-
-    /// `text` is refused at `line` with `message`.
-    #[track_caller]
-    fn check(text: &str, line: usize, message: &str) {
-        let (at, got) = Config::parse(text).unwrap_err();
-        let got_line = 1 + text[..at].matches('\n').count();
-        assert_eq!((got_line, got.as_str()), (line, message));
-    }
-
-    #[test]
-    fn an_unknown_key_names_the_nearest() {
-        check(
-            "\n[capture]\nprot = [80]",
-            3,
-            "unknown key `prot` in [capture]; did you mean `ports`?",
-        );
-        check("[captur]", 1, "unknown key `captur`; did you mean `capture`?");
-        check("[http]\nports = [80]", 2, "unknown key `ports` in [http]; it belongs in [capture]");
-        check("[stats]\nqqq = 1", 2, "unknown key `qqq` in [stats]; known are interval");
-        check("capture.prts = [80]", 1, "unknown key `prts` in [capture]; did you mean `ports`?");
-    }
-
-    #[test]
-    fn a_wrong_value_says_where_and_what() {
-        check("[stats]\ninterval = 'soon'", 2, "`soon` is no duration: write 10s, 2m or 1h");
-        check("[stats]\n\ninterval = '0s'", 3, "`0s` is no duration: write 10s, 2m or 1h");
-        check(
-            "[capture]\nhosts = ['example.org']",
-            2,
-            "`example.org` is no address and no network: write 10.0.0.0/8 or 192.0.2.7",
-        );
-        check(
-            "[capture]\nbackend = 'tcx'",
-            2,
-            "unknown variant `tcx`, expected one of `auto`, `tc`, `socket`",
-        );
-        check("[capture]\nring_bytes = -1", 2, "invalid value: integer `-1`, expected u32");
-    }
-
-    #[test]
-    fn what_is_no_toml_says_where() {
-        let (at, _) = Config::parse("[capture]\nports = [80\n[http]").unwrap_err();
-        assert!(at > 10, "{at}");
-    }
-}
+mod tests;

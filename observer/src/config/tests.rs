@@ -1,0 +1,192 @@
+//! The example, values, and what is said about wrong ones.
+
+use super::sinks::{Facility, FileSink, Rotate, SyslogAddress, To, WhenFull};
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../docs/observer.example.toml");
+
+#[test]
+fn the_example_shows_every_key_with_its_default() {
+    assert_eq!(Config::parse(EXAMPLE).unwrap(), Config::default());
+    let tree = DeTable::parse(EXAMPLE).unwrap();
+    for (section, keys) in KEYS.iter().filter(|(section, _)| *section != "sinks") {
+        let shown = tree.get_ref().get(*section).unwrap().get_ref();
+        let shown: Vec<_> = shown.as_table().unwrap().keys().collect();
+        assert_eq!(shown.len(), keys.len(), "[{section}]");
+    }
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(Config::parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn values_are_taken() {
+    let text = "[capture]\ninterfaces = ['lo']\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
+                backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
+                body_bytes = 100\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
+                [stats]\ninterval = '1h 30m'";
+    let config = Config::parse(text).unwrap();
+    let hosts = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    assert_eq!(
+        config,
+        Config {
+            capture: Capture {
+                interfaces: vec!["lo".into()],
+                ports: vec![80],
+                hosts,
+                backend: Backend::Socket,
+                ring_bytes: 65536,
+                max_flows: 99,
+                tls: false,
+            },
+            http: Http { headers: true, body_bytes: 100, ..Http::default() },
+            output: Output { file: Some("/tmp/x".into()) },
+            sinks: Vec::new(),
+            control: Control { socket: "".into() },
+            stats: Stats { interval: Duration::from_secs(5400) },
+        }
+    );
+}
+
+/// `text` is refused at `line` with `message`.
+#[track_caller]
+fn check(text: &str, line: usize, message: &str) {
+    let (at, got) = Config::parse(text).unwrap_err();
+    let got_line = 1 + text[..at].matches('\n').count();
+    assert_eq!((got_line, got.as_str()), (line, message));
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest() {
+    check("\n[capture]\nprot = [80]", 3, "unknown key `prot` in [capture]; did you mean `ports`?");
+    check("[captur]", 1, "unknown key `captur`; did you mean `capture`?");
+    check("[http]\nports = [80]", 2, "unknown key `ports` in [http]; it belongs in [capture]");
+    check("[stats]\nqqq = 1", 2, "unknown key `qqq` in [stats]; known are interval");
+    check("capture.prts = [80]", 1, "unknown key `prts` in [capture]; did you mean `ports`?");
+}
+
+#[test]
+fn a_wrong_value_says_where_and_what() {
+    check("[stats]\ninterval = 'soon'", 2, "`soon` is no duration: write 10s, 2m or 1h");
+    check("[stats]\n\ninterval = '0s'", 3, "`0s` is no duration: write 10s, 2m or 1h");
+    check(
+        "[capture]\nhosts = ['example.org']",
+        2,
+        "`example.org` is no address and no network: write 10.0.0.0/8 or 192.0.2.7",
+    );
+    check(
+        "[capture]\nbackend = 'tcx'",
+        2,
+        "unknown variant `tcx`, expected one of `auto`, `tc`, `socket`",
+    );
+    check("[capture]\nring_bytes = -1", 2, "invalid value: integer `-1`, expected u32");
+}
+
+#[test]
+fn what_is_no_toml_says_where() {
+    let (at, _) = Config::parse("[capture]\nports = [80\n[http]").unwrap_err();
+    assert!(at > 10, "{at}");
+}
+
+#[track_caller]
+fn sinks(text: &str) -> Vec<Sink> {
+    Config::parse(text).unwrap().all_sinks()
+}
+
+#[test]
+fn without_sinks_there_is_standard_output_and_with_them_only_they() {
+    assert!(matches!(sinks("").as_slice(), [Sink { to: To::Stdout, .. }]));
+    let journald = "[[sinks]]\ntype = 'journald'\n";
+    assert!(matches!(sinks(journald).as_slice(), [Sink { to: To::Journald, .. }]));
+    let both = format!("[output]\nfile = '/x'\n{journald}");
+    assert!(matches!(
+        sinks(&both).as_slice(),
+        [Sink { to: To::File(_), .. }, Sink { to: To::Journald, .. }]
+    ));
+}
+
+#[test]
+fn a_sink_is_what_its_type_says() {
+    let text = "[[sinks]]\ntype = 'file'\npath = '/a'\nrotate_bytes = 4096\nrotate_every = '1h'\n\
+                keep = 3\ncompress = true\nqueue_bytes = 65536\nwhen_full = 'drop_newest'\n\
+                [[sinks]]\ntype = 'tcp'\nname = 'far'\naddress = '[::1]:5170'\n\
+                when_full = 'spool'\nspool_path = '/s'\nspool_bytes = 1048576\n\
+                [[sinks]]\ntype = 'syslog'\naddress = 'unix:///dev/log'\nfacility = 'local3'";
+    let [file, tcp, syslog] = sinks(text).try_into().unwrap();
+    let rotate =
+        Rotate { bytes: 4096, every: Some(Duration::from_secs(3600)), keep: 3, compress: true };
+    assert_eq!(file.to, To::File(FileSink { path: "/a".into(), rotate }));
+    assert_eq!((file.name.as_str(), file.queue_bytes), ("/a", 65536));
+    assert_eq!(file.when_full, WhenFull::DropNewest);
+    assert_eq!(tcp.name, "far");
+    assert_eq!(tcp.when_full, WhenFull::Spool { folder: "/s".into(), max_bytes: 1 << 20 });
+    let address = SyslogAddress::Unix("/dev/log".into());
+    assert_eq!(syslog.to, To::Syslog { address, facility: Facility::Local3 });
+}
+
+#[test]
+fn a_wrong_sink_says_where_and_what() {
+    let one = |rest: &str| format!("[[sinks]]\n{rest}");
+    check(
+        &one("type = 'file'\nptah = '/x'"),
+        3,
+        "unknown key `ptah` in [sinks]; did you mean `path`?",
+    );
+    check(&one("type = 'file'"), 1, "a sink of type \"file\" needs `path`, and not an empty one");
+    check(
+        &one("type = 'journald'\npath = '/x'"),
+        1,
+        "`path` does not apply to a sink of this type (journald)",
+    );
+    check(
+        &one("type = 'tcp'\naddress = '::1:80'"),
+        1,
+        "`address = \"::1:80\"` is no host and port: write \"logs.example:5170\", \
+         \"192.0.2.7:5170\" or \"[2001:db8::7]:5170\"",
+    );
+    check(
+        &one("type = 'journald'\nqueue_bytes = 5"),
+        1,
+        "`queue_bytes = 5` is out of range: 65536 to 1073741824",
+    );
+    check(
+        &one("type = 'stdout'\nwhen_full = 'spool'"),
+        1,
+        "a sink of type \"stdout\" cannot spool: use drop_oldest or drop_newest",
+    );
+    let two = one("type = 'journald'\n[[sinks]]\ntype = 'journald'");
+    check(&two, 1, "two sinks are called `journald`: give each a `name` of its own");
+}
+
+#[test]
+fn nonsense_names_the_key_the_value_and_the_range() {
+    check(
+        "[capture]\n\nports = [80, 0]",
+        3,
+        "`ports` holds 0, which is no port: 1 to 65535, or [] for all",
+    );
+    check("[capture]\nmax_flows = 0", 2, "`max_flows = 0` is out of range: 16 to 4194304");
+    check(
+        "[capture]\nmax_flows = 4000000000",
+        2,
+        "`max_flows = 4000000000` is out of range: 16 to 4194304",
+    );
+    for value in [0, 1, 2_000_000_000] {
+        let message = format!("`ring_bytes = {value}` is out of range: 65536 to 1073741824");
+        check(&format!("[capture]\nring_bytes = {value}"), 2, &message);
+    }
+    for name in ["", "a b", "interface-too-long", "a/b"] {
+        let message = format!(
+            "`interfaces` holds {name:?}, which is no interface's name: 1 to 15 bytes without `/`, \
+             `:` and blanks, or \"any\""
+        );
+        check(&format!("[capture]\ninterfaces = ['lo', '{name}']"), 2, &message);
+    }
+    check(
+        "[output]\nfile = ''",
+        2,
+        "`file = \"\"` names no file: write a path, or \"-\" for standard output",
+    );
+}

@@ -1,0 +1,207 @@
+//! All sinks of a daemon, as the capture thread sees them: it hands out batches, asks for numbers
+//! and news, and never waits but at the end.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::clock::monotonic;
+use super::control::Tails;
+use super::queue::{Overflow, Queue};
+use super::runner::{Notice, Notices, Runner};
+use super::spool::Spool;
+use super::{Batch, target};
+use crate::config::sinks::{Sink, WhenFull};
+use crate::event::stats::{SinkStats, Snapshot};
+use crate::segment::Timestamp;
+
+/// Why a sink cannot be had.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open {name} for events: {source}{}", advice(source))]
+pub struct OpenError {
+    name: String,
+    source: std::io::Error,
+}
+
+/// Everything that events go to.
+#[derive(Debug)]
+pub struct Sinks {
+    running: Vec<Running>,
+    tails: Option<Tails>,
+    notices: Receiver<Notice>,
+    sender: Sender<Notice>,
+}
+
+#[derive(Debug)]
+struct Running {
+    config: Sink,
+    queue: Arc<Queue>,
+    /// Said before, and when.
+    said_full: Option<Instant>,
+    is_closed: bool,
+}
+
+/// What has happened to the sinks since the last look.
+#[derive(Debug, Default)]
+pub struct News {
+    /// For the operator.
+    pub say: Vec<String>,
+    /// Nobody wants events any more.
+    pub all_closed: bool,
+}
+
+impl Sinks {
+    /// Opens each and starts its thread.
+    pub fn open(configs: &[Sink]) -> Result<Self, OpenError> {
+        let (sender, notices) = channel();
+        let mut sinks = Self { running: Vec::new(), tails: None, notices, sender };
+        for config in configs {
+            sinks.add(config)?;
+        }
+        Ok(sinks)
+    }
+
+    fn add(&mut self, config: &Sink) -> Result<(), OpenError> {
+        let running = Running::start(config, self.sender.clone())
+            .map_err(|source| OpenError { name: config.name.clone(), source })?;
+        self.running.push(running);
+        Ok(())
+    }
+
+    pub fn attach_tails(&mut self, tails: Tails) {
+        self.tails = Some(tails);
+    }
+
+    /// Gives the batch to every sink and empties it.
+    pub fn write(&mut self, batch: &mut Batch, now: Timestamp) {
+        for lines in batch.take() {
+            for sink in &mut self.running {
+                if sink.queue.push(&lines) {
+                    sink.say_full(&self.sender);
+                }
+            }
+            if let Some(tails) = &mut self.tails {
+                tails.write(&lines, now);
+            }
+        }
+    }
+
+    /// Takes on and lets go clients of the control socket.
+    pub fn serve(&mut self, now: Timestamp, snapshot: impl Fn(&[SinkStats]) -> Snapshot) {
+        let stats = &self.running;
+        if let Some(tails) = &mut self.tails {
+            tails.serve(now, || snapshot(&stats.iter().map(Running::stats).collect::<Vec<_>>()));
+        }
+    }
+
+    pub fn news(&mut self) -> News {
+        let mut news = News::default();
+        for notice in self.notices.try_iter() {
+            match notice {
+                Notice::Say(what) => news.say.push(what),
+                Notice::Closed(name) => {
+                    for sink in self.running.iter_mut().filter(|sink| sink.config.name == name) {
+                        sink.is_closed = true;
+                    }
+                }
+            }
+        }
+        news.all_closed = !self.running.is_empty() && self.running.iter().all(|s| s.is_closed);
+        news
+    }
+
+    /// Has each file opened anew: somebody has moved them.
+    pub fn reopen(&self) {
+        self.running.iter().for_each(|sink| sink.queue.reopen());
+    }
+
+    pub fn stats(&self) -> Vec<SinkStats> {
+        let tails = self.tails.as_ref().map(Tails::stats);
+        self.running.iter().map(Running::stats).chain(tails).collect()
+    }
+
+    /// Waits until every sink has written what it was given, or cannot, or until `deadline`.
+    pub fn drain(&self, deadline: Instant) {
+        for sink in &self.running {
+            sink.queue.wait_empty(left(deadline));
+        }
+    }
+
+    /// Ends every sink; what one has not written by `deadline` is lost, or stays in its spool. The
+    /// last numbers, which are final, go to the clients of the control socket as well.
+    pub fn end(
+        mut self,
+        deadline: Instant,
+        now: Timestamp,
+        snapshot: impl Fn(Vec<SinkStats>) -> Snapshot,
+    ) -> (Snapshot, News) {
+        self.running.iter().for_each(|sink| sink.queue.end());
+        self.running.iter().for_each(|sink| sink.queue.wait_ended(left(deadline)));
+        let last = snapshot(self.stats());
+        if let Some(tails) = &mut self.tails {
+            tails.dismiss(now, &last);
+        }
+        (last, self.news())
+    }
+}
+
+impl Running {
+    fn start(config: &Sink, sender: Sender<Notice>) -> std::io::Result<Self> {
+        let overflow = match config.when_full {
+            WhenFull::DropOldest => Overflow::DropOldest,
+            WhenFull::DropNewest | WhenFull::Spool { .. } => Overflow::DropNewest,
+        };
+        let queue = Arc::new(Queue::new(config.queue_bytes as usize, overflow));
+        let notices = Notices::new(sender, &config.name);
+        let mut spool = None;
+        if let WhenFull::Spool { folder, max_bytes } = &config.when_full {
+            let (opened, n_events) = Spool::open(folder, *max_bytes)?;
+            queue.recovered(n_events);
+            if n_events > 0 {
+                let name = notices.name();
+                notices.say(format!("{n_events} events in the spool of {name} are sent first"));
+            }
+            spool = Some(opened);
+        }
+        let target = target::open(config, &notices)?;
+        let runner = Runner::new(target, Arc::clone(&queue), spool, notices);
+        std::thread::Builder::new().name("sink".to_owned()).spawn(move || runner.run())?;
+        Ok(Self { config: config.clone(), queue, said_full: None, is_closed: false })
+    }
+
+    fn stats(&self) -> SinkStats {
+        self.queue.stats(&self.config.name)
+    }
+
+    /// Once a minute at most: a sink at its limit empties and fills its queue all the time.
+    fn say_full(&mut self, sender: &Sender<Notice>) {
+        let now = monotonic();
+        if self.said_full.is_some_and(|said| now - said < MINUTE) {
+            return;
+        }
+        self.said_full = Some(now);
+        let goes = match self.config.when_full {
+            WhenFull::DropOldest => "the oldest events are",
+            WhenFull::DropNewest | WhenFull::Spool { .. } => "new events are",
+        };
+        let Sink { name, queue_bytes, .. } = &self.config;
+        Notices::new(sender.clone(), name).say(format!(
+            "{name} is too slow: its queue of {queue_bytes} bytes is full, {goes} dropped and \
+             counted"
+        ));
+    }
+}
+
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(monotonic())
+}
+
+fn advice(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => "; make its directory first",
+        std::io::ErrorKind::PermissionDenied => "; choose another file or run as its owner",
+        _ => "",
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);

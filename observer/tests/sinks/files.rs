@@ -1,0 +1,92 @@
+//! Files: rotated, compressed, moved away by somebody else.
+
+use std::fs;
+use std::io::Read as _;
+
+use crate::rig::{LONG, Rig, numbers, until};
+
+/// What is in the files of `folder` that begin with `name`, oldest first.
+fn contents(folder: &tempfile::TempDir, name: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> = entries
+        .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(name))
+        .collect();
+    // The present file has no suffix and is the newest.
+    found.sort_by_key(|path| (path.ends_with(name), path.clone()));
+    let read = |path: std::path::PathBuf| {
+        let mut text = String::new();
+        let mut file = fs::File::open(&path).unwrap();
+        if path.extension().is_some_and(|extension| extension == "gz") {
+            flate2::read::GzDecoder::new(file).read_to_string(&mut text).unwrap();
+        } else {
+            file.read_to_string(&mut text).unwrap();
+        }
+        (path.file_name().unwrap().to_str().unwrap().to_owned(), text)
+    };
+    found.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_file_is_rotated_at_its_size_between_lines_and_nothing_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(
+        &folder,
+        "[[sinks]]\ntype = 'file'\npath = 'DIR/e.ndjson'\nrotate_bytes = 40000\ncompress = true\n",
+    );
+    for n in 1..=40 {
+        rig.push(n, 300);
+        rig.until("e.ndjson", "the events", |stats| stats.waiting == 0);
+    }
+    let n_pushed = (1..=40).sum::<u64>();
+    until("all to be compressed", || {
+        let files = fs::read_dir(folder.path()).unwrap();
+        let names: Vec<_> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
+        let open = names.iter().filter(|n| n.starts_with("e.ndjson") && !n.ends_with(".gz"));
+        (open.count() == 1).then_some(())
+    });
+    let files = contents(&folder, "e.ndjson");
+    assert!(files.len() > 4, "{}", files.len());
+    assert!(files.iter().all(|(_, text)| text.len() <= 40_000));
+    let all: Vec<u64> = files.iter().flat_map(|(_, text)| numbers(text)).collect();
+    assert_eq!(all, (0..n_pushed).collect::<Vec<_>>());
+    let (stats, said) = rig.end(LONG);
+    assert_eq!((stats[0].events, stats[0].lost), (n_pushed, 0));
+    let n_bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
+    assert_eq!(stats[0].bytes, n_bytes as u64);
+    assert!(said.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_file_is_rotated_by_time_and_only_so_many_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "[[sinks]]\ntype = 'file'\npath = 'DIR/e'\nrotate_every = '1s'\nkeep = 1\n";
+    let mut rig = Rig::start(&folder, text);
+    let mut seen = std::collections::BTreeSet::new();
+    until("three rotations", || {
+        rig.push(1, 300);
+        let files = fs::read_dir(folder.path()).unwrap();
+        seen.extend(files.map(|file| file.unwrap().file_name().into_string().unwrap()));
+        (seen.iter().filter(|name| name.starts_with("e.")).count() >= 3).then_some(())
+    });
+    until("the oldest to go", || (contents(&folder, "e.").len() == 1).then_some(()));
+    let (stats, _) = rig.end(LONG);
+    assert_eq!(stats[0].lost, 0);
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_made_again_when_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut rig = Rig::start(&folder, "[output]\nfile = 'DIR/e'\n");
+    rig.push(3, 300);
+    rig.until("/e", "the events", |stats| stats.waiting == 0);
+    fs::rename(folder.path().join("e"), folder.path().join("e.1")).unwrap();
+    rig.push(2, 300);
+    rig.until("/e", "the events", |stats| stats.waiting == 0);
+    rig.reopen();
+    until("a new file", || folder.path().join("e").exists().then_some(()));
+    rig.push(4, 300);
+    rig.end(LONG);
+    let files = contents(&folder, "e");
+    assert_eq!(numbers(&files[0].1), [0, 1, 2, 3, 4]);
+    assert_eq!(numbers(&files[1].1), [5, 6, 7, 8]);
+}
