@@ -23,6 +23,7 @@ pub mod event;
 // The edges.
 pub mod capture;
 pub mod config;
+pub mod drive;
 #[cfg(feature = "live")]
 pub mod sink;
 #[cfg(feature = "live")]

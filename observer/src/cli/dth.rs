@@ -10,7 +10,7 @@ use clap::ColorChoice;
 use super::args::{DthCommand, MarkArgs};
 use super::{Failure, complain, plural, signals, tail};
 use crate::capture::live::{HostFilter, Marked, Marker, Selection};
-use crate::daemon::monotonic;
+use crate::drive::monotonic;
 
 pub(super) fn run(command: &DthCommand, color: ColorChoice) -> Result<(), Failure> {
     match command {

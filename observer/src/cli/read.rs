@@ -12,9 +12,8 @@ use super::filter::Filter;
 use super::output::{Output, stdout};
 use super::{Failure, complain, engine_config, plural, shape, with_causes};
 use crate::capture::file::Reader;
+use crate::drive::file::FileEvents;
 use crate::event::Event;
-use crate::pipeline::Pipeline;
-use crate::segment::Timestamp;
 
 type Out = Output<std::fs::File>;
 
@@ -51,43 +50,29 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
 fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
-    let mut reader =
-        if stdin { Reader::new(io::stdin(), name.as_str()) } else { Reader::open(path) }
-            .map_err(|err| Stop::File(err.into()))?;
-    let mut engine = Pipeline::new(engine_config(&args.show));
+    let reader = if stdin { Reader::new(io::stdin(), name.as_str()) } else { Reader::open(path) }
+        .map_err(|err| Stop::File(err.into()))?;
+    let mut events = FileEvents::new(reader, engine_config(&args.show));
     let mut lines = Lines::default();
-    let mut last = Timestamp::default();
     let broke = loop {
-        match reader.next_segment() {
-            Ok(Some(segment)) => {
-                last = last.max(segment.time);
-                let ifindex = segment.origin.ifindex;
-                engine.handle_segment(&segment);
-                // The segment borrows the reader, so its interface's name can only come after it;
-                // an exchange takes two segments at least, so the name is there in time.
-                if let Some(name) = reader.interface_name(ifindex) {
-                    engine.name_interface(ifindex, name);
-                }
-            }
+        match events.next_event() {
+            Ok(Some(event)) => lines.push(&event),
             Ok(None) => break None,
             Err(err) => break Some(err),
         }
-        drain(&mut engine, &mut lines);
         if lines.bytes.len() >= BATCH && write(&mut lines, out)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
     };
-    engine.finish(last);
-    drain(&mut engine, &mut lines);
     let done = write(&mut lines, out)?;
     if args.verbose {
-        let stats = engine.stats();
+        let stats = events.stats();
         complain(format_args!(
             "{}: {} in {}, {}",
             name,
             plural(stats.exchanges, "exchange"),
             plural(stats.table.segments, "segment"),
-            plural(reader.counters().packets, "packet"),
+            plural(events.counters().packets, "packet"),
         ));
     }
     match broke {
@@ -103,11 +88,11 @@ struct Lines {
     n_exchanges: u64,
 }
 
-fn drain(engine: &mut Pipeline, lines: &mut Lines) {
-    while let Some(event) = engine.poll_event() {
-        event.write_json(&mut lines.bytes);
-        lines.bytes.push(b'\n');
-        lines.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
+impl Lines {
+    fn push(&mut self, event: &Event) {
+        event.write_json(&mut self.bytes);
+        self.bytes.push(b'\n');
+        self.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::daemon::monotonic;
+use crate::drive::monotonic;
 
 /// A flag that the first signal sets. Signals are waited for on a thread of their own, which does
 /// nothing until one comes, so that the second one works even when the first thread is stuck.

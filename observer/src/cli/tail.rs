@@ -18,7 +18,7 @@ use super::run::lay_over;
 use super::{Failure, complain, engine_config, plural, shape, signals, summary};
 use crate::config;
 use crate::daemon::worker::Worker;
-use crate::daemon::{live, monotonic};
+use crate::drive::{live, monotonic};
 use crate::pipeline;
 use crate::sink::Batch;
 use crate::sink::control::Hello;

@@ -4,17 +4,16 @@
 //! sink has a thread of its own, and so has the control socket; they see batches. This module knows
 //! no command line and no HTTP.
 
-pub mod live;
 pub mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use self::worker::{Source, Worker};
+use self::worker::Worker;
 use crate::config::Config;
+use crate::drive::{Source, live, monotonic, now};
 use crate::event::stats::Snapshot;
 use crate::pipeline;
-use crate::segment::Timestamp;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
 use crate::sink::{News, Sinks};
@@ -67,7 +66,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let worker = Worker::new(source, engine);
             serve(worker, sinks, config.stats.interval, orders)
         }
-        Err(err) => Err(err),
+        Err(err) => Err(err.into()),
     };
     if let Some(server) = server {
         server.stop();
@@ -76,7 +75,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
 }
 
 /// The loop of the daemon: a turn of the worker, clients, statistics when due, lines when due.
-fn serve<S: Source>(
+fn serve<S: Source<Error: Into<anyhow::Error>>>(
     mut worker: Worker<S>,
     mut sinks: Sinks,
     interval: Duration,
@@ -95,7 +94,7 @@ fn serve<S: Source>(
             sinks.reopen();
         }
         if let Err(err) = worker.turn() {
-            failed = Err(err);
+            failed = Err(err.into());
             break;
         }
         for warning in worker.take_warnings() {
@@ -142,17 +141,6 @@ fn tell(news: News, orders: &Orders<'_>) -> bool {
 
 /// How long sinks may take at the end to write what is there.
 const DRAIN: Duration = Duration::from_secs(5);
-
-#[expect(clippy::disallowed_methods, reason = "the daemon is an edge: the engine gets this time")]
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the daemon is an edge: these are its own timers")]
-pub(crate) fn monotonic() -> Instant {
-    Instant::now()
-}
 
 #[cfg(test)]
 mod tests;

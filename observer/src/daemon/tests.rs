@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 
-use super::worker::Source;
 use super::*;
 use crate::config;
 use crate::event::stats::Ledger;
@@ -18,6 +17,8 @@ struct Script<'a> {
 }
 
 impl Source for Script<'_> {
+    type Error = anyhow::Error;
+
     fn poll(&mut self, _: Duration, handle: impl FnMut(&Segment<'_>)) -> anyhow::Result<usize> {
         if !std::mem::replace(&mut self.sent, true) {
             exchange().iter().for_each(handle);

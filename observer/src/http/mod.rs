@@ -1,6 +1,6 @@
 //! HTTP/1 message boundaries (RFC 9112): from the bytes and gaps of one half to its messages.
 //!
-//! Three parts: which body follows a head ([`framing`]), the readers of heads and bodies, and the
+//! Three parts: which body follows a head (`framing`), the readers of heads and bodies, and the
 //! sequence of both ([`Parser`]). Nothing here knows TCP, pairs anything, or asks what time it is.
 
 mod body;

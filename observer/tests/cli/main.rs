@@ -1,5 +1,7 @@
 //! The binary as a user meets it: every message, every exit code.
 
+#[path = "../common/pcap.rs"]
+mod pcap;
 mod read;
 
 use std::process::{Command, Output, Stdio};

@@ -76,7 +76,7 @@ impl Server {
         Ok((Self { stop, thread, file }, Tails::new(receiver)))
     }
 
-    /// Takes no more clients, gives the present ones [`FAREWELL`] to read what is queued, and
+    /// Takes no more clients, gives the present ones `FAREWELL` to read what is queued, and
     /// removes the socket. Their queues must have been closed: see [`Tails::dismiss`].
     pub fn stop(self) {
         drop(self.file);
@@ -246,7 +246,7 @@ async fn forward(
     write.shutdown().await.ok()
 }
 
-/// Each may hold [`super::MAX_QUEUED`] bytes.
+/// Each may hold `MAX_QUEUED` bytes.
 pub const MAX_CLIENTS: usize = 16;
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,12 +1,12 @@
-//! Live capture as the daemon and `tail` want it: options from the configuration, the kernel's
+//! Live capture as everybody here wants it: options from the configuration, the kernel's
 //! ledger under the names of `observer.stats`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::worker::Source;
+use super::Source;
 use crate::capture::live::{
-    self, Backend, Capture, Filtered, HostFilter, Interfaces, Lost, Options,
+    self, Backend, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
 };
 use crate::config;
 use crate::event::stats::Ledger;
@@ -21,7 +21,11 @@ pub struct Live {
 
 /// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
 /// carries the DTH bit (RFC 9401) on flows that are not HTTP.
-pub fn start(config: &config::Capture, body_prefix: u32, watch_dth: bool) -> anyhow::Result<Live> {
+pub fn start(
+    config: &config::Capture,
+    body_prefix: u32,
+    watch_dth: bool,
+) -> Result<Live, CaptureError> {
     let any = config.interfaces.is_empty() || config.interfaces.iter().any(|name| name == "any");
     let host = |network: &config::Network| HostFilter {
         address: network.0.addr(),
@@ -65,12 +69,14 @@ impl Live {
 }
 
 impl Source for Live {
+    type Error = CaptureError;
+
     fn poll(
         &mut self,
         timeout: Duration,
         handle: impl FnMut(&Segment<'_>),
-    ) -> anyhow::Result<usize> {
-        Ok(self.capture.poll(timeout, handle)?)
+    ) -> Result<usize, CaptureError> {
+        self.capture.poll(timeout, handle)
     }
 
     fn apply(&mut self, directive: Directive) {
@@ -99,7 +105,7 @@ impl Source for Live {
         self.capture.take_warnings()
     }
 
-    fn ledger(&self) -> anyhow::Result<Ledger> {
+    fn ledger(&self) -> Result<Ledger, CaptureError> {
         Ok(named(&self.capture.ledger()?))
     }
 }

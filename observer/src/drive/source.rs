@@ -1,0 +1,156 @@
+//! A live source and the engine behind it, turn by turn.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{monotonic, now};
+use crate::event::Event;
+use crate::event::stats::{Ledger, SinkStats, Snapshot};
+use crate::pipeline::{Config, Pipeline, Stats};
+use crate::segment::{Directive, Segment, Timestamp};
+use crate::tcp::TableStats;
+
+/// Where segments come from: a live capture, or a script in a test.
+pub trait Source {
+    type Error;
+
+    /// Hands over what is there, waits up to `timeout` when nothing is. Says how many segments.
+    fn poll(
+        &mut self,
+        timeout: Duration,
+        handle: impl FnMut(&Segment<'_>),
+    ) -> Result<usize, Self::Error>;
+
+    /// Tells the names of interfaces that have come or changed since the last call.
+    fn new_names(&mut self, tell: impl FnMut(u32, &str));
+
+    /// What went wrong without stopping the capture, since the last call.
+    fn take_warnings(&mut self) -> Vec<String>;
+
+    /// Does what the engine asks. Where it cannot, more is copied than is needed, and that is all.
+    fn apply(&mut self, directive: Directive);
+
+    /// The kernel's account so far.
+    fn ledger(&self) -> Result<Ledger, Self::Error>;
+}
+
+/// A source and the engine behind it.
+#[derive(Debug)]
+pub struct Drive<S> {
+    source: S,
+    engine: Pipeline,
+    start: Instant,
+}
+
+impl<S: Source> Drive<S> {
+    pub fn new(source: S, engine: Config) -> Self {
+        Self { source, engine: Pipeline::new(engine), start: monotonic() }
+    }
+
+    /// Polls the source once, for `patience` at most when nothing comes, and runs the engine over
+    /// what came. Says how many segments that were.
+    pub fn turn(
+        &mut self,
+        patience: Duration,
+        mut handle: impl FnMut(Event),
+    ) -> Result<usize, S::Error> {
+        let Self { source, engine, .. } = self;
+        source.new_names(|index, name| engine.name_interface(index, name));
+        let mut last = None;
+        let n_segments = source.poll(patience, |segment| {
+            engine.handle_segment(segment);
+            drain(engine, &mut handle);
+            last = Some(segment.time);
+        })?;
+        while let Some(directive) = engine.poll_directive() {
+            source.apply(directive);
+        }
+        // While segments come, time is theirs: the rings may hold answers that are older than the
+        // wall clock, and a deadline must not pass before they are read.
+        engine.handle_timeout(last.unwrap_or_else(now));
+        drain(engine, &mut handle);
+        Ok(n_segments)
+    }
+
+    /// How long the next turn may wait before the engine has something to do.
+    pub fn patience(&self) -> Duration {
+        let due = self.engine.poll_timeout();
+        let due = due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(now())));
+        due.clamp(Duration::from_millis(1), TICK)
+    }
+
+    /// What went wrong without stopping the capture, since the last call.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        self.source.take_warnings()
+    }
+
+    /// Takes what the source still holds, then ends every flow as it stands.
+    pub fn finish(&mut self, mut handle: impl FnMut(Event)) {
+        let Self { source, engine, .. } = self;
+        for _ in 0..MAX_LAST_POLLS {
+            let polled = source.poll(Duration::ZERO, |segment| {
+                engine.handle_segment(segment);
+                drain(engine, &mut handle);
+            });
+            // The capture is over in any case; an error leaves what was taken so far.
+            if polled.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        engine.finish(now());
+        drain(engine, &mut handle);
+    }
+
+    /// All numbers as they are now.
+    pub fn snapshot(&self, sinks: Vec<SinkStats>) -> Snapshot {
+        let uptime = (monotonic() - self.start).as_nanos();
+        Snapshot {
+            uptime_ns: u64::try_from(uptime).ok(),
+            capture: self.source.ledger().ok(),
+            engine: Some(counters(self.engine.stats())),
+            sinks,
+            tail: None,
+        }
+    }
+}
+
+fn drain(engine: &mut Pipeline, handle: &mut impl FnMut(Event)) {
+    while let Some(event) = engine.poll_event() {
+        handle(event);
+    }
+}
+
+/// The engine's counters by name. Each is taken out of its struct by name, so that the compiler
+/// asks for those that are added.
+fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
+    let Stats { table, exchanges, resynced, orphan_requests, orphan_responses } = stats;
+    let TableStats {
+        segments,
+        flows,
+        flows_opened,
+        flows_evicted,
+        flows_timed_out,
+        buffered_bytes,
+        ignored,
+        budget_exceeded,
+    } = table;
+    BTreeMap::from([
+        ("segments", segments),
+        ("segments_ignored", ignored),
+        ("flows", flows),
+        ("flows_opened", flows_opened),
+        ("flows_evicted", flows_evicted),
+        ("flows_timed_out", flows_timed_out),
+        ("buffered_bytes", buffered_bytes),
+        ("budget_exceeded", budget_exceeded),
+        ("exchanges", exchanges),
+        ("resynced", resynced),
+        ("orphan_requests", orphan_requests),
+        ("orphan_responses", orphan_responses),
+    ])
+}
+
+/// The longest wait for segments, so that the caller gets to look at its signals.
+const TICK: Duration = Duration::from_millis(100);
+/// Rings are emptied at the end, but not for ever: traffic may go on.
+const MAX_LAST_POLLS: usize = 64;
