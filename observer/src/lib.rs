@@ -7,7 +7,8 @@
 //!   capture                   engine: no I/O, no clock            sink, cli
 //! ```
 //!
-//! The modules below stand in the order in which a byte passes through them.
+//! The modules below stand in the order in which a byte passes through them. Automated tests that
+//! want to assert on HTTP traffic start at [`watch`].
 
 // The engine.
 pub mod segment;
@@ -24,8 +25,14 @@ pub mod event;
 pub mod capture;
 pub mod config;
 pub mod drive;
+pub mod watch;
 #[cfg(feature = "live")]
 pub mod sink;
 #[cfg(feature = "live")]
 pub mod daemon;
 pub mod cli;
+
+/// The README's Rust examples, compiled.
+#[cfg(all(doctest, feature = "live"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}

@@ -17,8 +17,9 @@ mod websocket;
 
 pub use self::closed::Closed;
 pub use self::dth::{DthPhase, TcpDth};
-pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity};
+pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity, Timing};
 pub use self::redact::Redactor;
+pub(crate) use self::text::escape;
 pub use self::tls::TlsFlow;
 pub use self::tunnel::{HttpTunnel, Phase, TunnelLink};
 pub use self::websocket::WebSocketMessage;

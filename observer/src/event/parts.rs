@@ -67,8 +67,7 @@ pub(super) struct ExchangeId {
 impl ExchangeId {
     /// `inside` are the indices of the exchanges whose tunnels it is in, the outermost first.
     pub(super) fn new(flow: u64, inside: &[u64], index: u64) -> Self {
-        let path = inside.iter().copied().chain([index]).collect();
-        Self { id: Shown(ExchangeName { flow, path }), index }
+        Self { id: Shown(ExchangeName::new(flow, inside, index)), index }
     }
 }
 
@@ -76,6 +75,12 @@ impl ExchangeId {
 pub(super) struct ExchangeName {
     flow: u64,
     path: Vec<u64>,
+}
+
+impl ExchangeName {
+    pub(super) fn new(flow: u64, inside: &[u64], index: u64) -> Self {
+        Self { flow, path: inside.iter().copied().chain([index]).collect() }
+    }
 }
 
 impl fmt::Display for ExchangeName {

@@ -18,7 +18,8 @@ impl Serialize for Text<'_> {
     }
 }
 
-fn escape(bytes: &[u8]) -> String {
+/// The same as a string.
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

@@ -22,3 +22,4 @@ mod privileges;
 mod quiet;
 mod small_ring;
 mod tunnels;
+mod watch;

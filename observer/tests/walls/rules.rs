@@ -160,6 +160,12 @@ const WALLS: &[Wall] = &[
         rule: "a sink takes events and does not know how they were captured",
     },
     Wall {
+        files: &["observer/src/drive", "observer/src/watch"],
+        except: &[],
+        forbidden: &[Module("sink"), Module("daemon"), Module("cli"), Module("serde_json")],
+        rule: "drive and watch end at events and know no sink",
+    },
+    Wall {
         files: &["observer/src/"],
         except: &["observer/src/cli"],
         forbidden: &[Module("clap")],
@@ -385,6 +391,7 @@ mod tests {
         breaks("observer/src/event/mod.rs", "use crate::pipeline::Stats;", "where it goes");
         breaks("observer/src/capture/ring.rs", "use crate::http::Head;", "knows no HTTP");
         breaks("observer/src/sink/file.rs", "use crate::capture::Live;", "how they were captured");
+        breaks("observer/src/watch/mod.rs", "use crate::sink::Batch;", "know no sink");
     }
 
     #[test]

@@ -2,11 +2,15 @@
 
 mod line;
 mod obs;
+mod timing;
 pub(super) mod url;
 
 use std::sync::Arc;
 
+pub use self::timing::Timing;
+use self::url::Url;
 use super::json::Json;
+use super::parts::ExchangeName;
 use crate::message::Exchange;
 use crate::segment::{Endpoint, Timestamp};
 
@@ -67,6 +71,21 @@ impl HttpExchange {
         let exchange = &self.exchange;
         let first = exchange.request.as_ref().or(exchange.response.as_ref());
         first.map_or(Timestamp(0), |m| m.first.time)
+    }
+
+    pub fn timing(&self) -> Timing {
+        Timing::new(&self.exchange, self.flow.handshake_ns)
+    }
+
+    /// `obs.exchange.id`.
+    pub fn id(&self) -> String {
+        ExchangeName::new(self.flow.id, &self.inside, self.exchange.index).to_string()
+    }
+
+    /// `url.domain`, `url.path` and `url.query`.
+    pub fn url_parts(&self) -> [Option<&[u8]>; 3] {
+        let head = self.exchange.request.as_ref().and_then(|m| m.head.as_ref());
+        head.and_then(Url::new).map_or([None; 3], |url| url.parts())
     }
 
     pub(super) fn write_json(&self, out: &mut Vec<u8>) {

@@ -8,7 +8,7 @@ use super::super::json::Json;
 use super::super::parts::{is_zero, is_zero_u32};
 use super::super::text::Text;
 use super::line::{Fields, status};
-use super::{Capture, HttpExchange, Integrity};
+use super::{Capture, HttpExchange, Integrity, Timing};
 use crate::message::{Anomalies, Exchange, Head, Message, StartLine};
 
 /// Writes the whole object.
@@ -27,7 +27,7 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     json.raw(r#"","pairing":""#);
     json.raw(exchange.pairing.name());
     json.raw(r#"","timing":"#);
-    write_timing(exchange, event.flow.handshake_ns, json);
+    write_timing(event.timing(), json);
     if let Some(takeover) = exchange.takeover {
         json.raw(r#","takeover":""#);
         json.raw(takeover.name());
@@ -59,20 +59,13 @@ fn write_name(event: &HttpExchange, last: Option<u64>, json: &mut Json<'_>) {
     }
 }
 
-fn write_timing(exchange: &Exchange, handshake_ns: Option<u64>, json: &mut Json<'_>) {
-    let span = |m: &Message| m.last.time.since(m.first.time);
-    let request = exchange.request.as_ref();
-    let response = exchange.response.as_ref();
-    let both = request.zip(response);
+fn write_timing(timing: Timing, json: &mut Json<'_>) {
+    let Timing { total_ns, request_ns, ttfb_ns, response_ns, handshake_ns } = timing;
     let parts = [
-        (r#""total_ns":"#, both.map(|(q, r)| r.last.time.max(q.last.time).since(q.first.time))),
-        (r#""request_ns":"#, request.filter(|m| m.complete).map(span)),
-        (
-            r#""ttfb_ns":"#,
-            both.filter(|(q, r)| q.complete && r.first.time >= q.last.time)
-                .map(|(q, r)| r.first.time.since(q.last.time)),
-        ),
-        (r#""response_ns":"#, response.filter(|m| m.complete).map(span)),
+        (r#""total_ns":"#, total_ns),
+        (r#""request_ns":"#, request_ns),
+        (r#""ttfb_ns":"#, ttfb_ns),
+        (r#""response_ns":"#, response_ns),
         (r#""handshake_ns":"#, handshake_ns),
     ];
     let mut before = "{";

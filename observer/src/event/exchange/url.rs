@@ -61,6 +61,11 @@ impl<'a> Url<'a> {
             original: Some(target).filter(|t| !t.is_empty()).map(Text),
         })
     }
+
+    /// Domain, path and query.
+    pub(super) fn parts(&self) -> [Option<&'a [u8]>; 3] {
+        [self.domain, self.path, self.query].map(|part| part.map(|text| text.0))
+    }
 }
 
 impl Url<'_> {
