@@ -20,6 +20,7 @@ mod killed;
 mod load;
 mod privileges;
 mod quiet;
+mod retries;
 mod small_ring;
 mod tunnels;
 mod watch;
