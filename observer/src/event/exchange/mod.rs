@@ -4,6 +4,7 @@ mod line;
 mod obs;
 pub(super) mod url;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::json::Json;
@@ -50,7 +51,7 @@ pub struct Integrity {
 /// The event.
 #[derive(Clone, Debug)]
 pub struct HttpExchange {
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// Indices of the exchanges whose tunnels it took place in, the outermost first.
     pub inside: Vec<u64>,
     pub flow: FlowFacts,
@@ -58,7 +59,7 @@ pub struct HttpExchange {
     /// Every header field is wanted, not only the promoted ones.
     pub headers: bool,
     /// Keys of what was masked.
-    pub redacted: Vec<String>,
+    pub redacted: Vec<Cow<'static, str>>,
 }
 
 impl HttpExchange {
