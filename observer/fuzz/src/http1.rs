@@ -167,7 +167,7 @@ impl Reader<'_> {
                 if !incomplete {
                     self.parser.set_body(kind, anomalies);
                 }
-                for span in head.fields.iter().flat_map(|field| [field.name, field.value]) {
+                for span in head.fields().iter().flat_map(|field| [field.name, field.value]) {
                     let inside = head.raw.get(span.start as usize..span.end as usize).is_some();
                     assert!(inside, "a field lies outside its head");
                 }

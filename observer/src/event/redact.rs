@@ -3,13 +3,26 @@
 //! Applied to a message before it becomes an event, so that nothing behind the engine, no queue and
 //! no log, ever holds a secret.
 
+use std::borrow::Cow;
+
 use crate::message::{Exchange, Head, Message, Span, StartLine};
 
 /// What stands in a secret's place.
 pub(super) const MASK: &[u8] = b"[redacted]";
 
-const FIELDS: &[&str] =
-    &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key"];
+/// A field, and the key that says that it was masked, of a request and of a response.
+macro_rules! fields {
+    ($($name:literal,)*) => {
+        &[$((
+            $name,
+            concat!("http.request.header.", $name),
+            concat!("http.response.header.", $name),
+        ),)*]
+    };
+}
+
+const FIELDS: &[(&str, &str, &str)] =
+    fields!["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key",];
 
 const PARAMETERS: &[&str] = &[
     "access_token",
@@ -46,7 +59,7 @@ impl Default for Redactor {
 
 impl Redactor {
     /// Masks the secrets of `exchange` in place and returns the keys of what was masked.
-    pub fn redact(&self, exchange: &mut Exchange) -> Vec<String> {
+    pub fn redact(&self, exchange: &mut Exchange) -> Vec<Cow<'static, str>> {
         let mut masked = Vec::new();
         if !self.enabled {
             return masked;
@@ -60,7 +73,7 @@ impl Redactor {
     }
 
     /// The same for a head that goes out on its own.
-    pub fn redact_head(&self, head: &mut Head) -> Vec<String> {
+    pub fn redact_head(&self, head: &mut Head) -> Vec<Cow<'static, str>> {
         let mut masked = Vec::new();
         if self.enabled {
             redact_fields(head, &mut masked);
@@ -70,7 +83,7 @@ impl Redactor {
     }
 }
 
-fn redact_message(message: &mut Message, masked: &mut Vec<String>) {
+fn redact_message(message: &mut Message, masked: &mut Vec<Cow<'static, str>>) {
     if let Some(head) = message.head.as_mut() {
         redact_fields(head, masked);
         redact_target(head, masked);
@@ -80,23 +93,21 @@ fn redact_message(message: &mut Message, masked: &mut Vec<String>) {
     }
 }
 
-fn redact_fields(head: &mut Head, masked: &mut Vec<String>) {
-    let side = match head.start {
-        StartLine::Request { .. } => "request",
-        StartLine::Response { .. } => "response",
-    };
-    for i in 0..head.fields.len() {
-        let Some(field) = head.fields.get(i).copied() else { continue };
+fn redact_fields(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
+    if !FIELDS.iter().any(|(name, ..)| head.may_have(name)) {
+        return;
+    }
+    for i in 0..head.fields().len() {
+        let Some(field) = head.fields().get(i).copied() else { continue };
         let name = head.bytes(field.name);
-        // Almost every name differs in its length from all of these.
-        let Some(known) = FIELDS.iter().find(|f| name.eq_ignore_ascii_case(f.as_bytes())) else {
-            continue;
-        };
+        let known = FIELDS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()));
+        let Some(&(_, of_request, of_response)) = known else { continue };
         let value = replace(head, field.value, MASK);
-        if let Some(field) = head.fields.get_mut(i) {
-            field.value = value;
-        }
-        masked.push(format!("http.{side}.header.{known}"));
+        head.set_value(i, value);
+        masked.push(Cow::Borrowed(match head.start {
+            StartLine::Request { .. } => of_request,
+            StartLine::Response { .. } => of_response,
+        }));
     }
 }
 
@@ -111,7 +122,7 @@ fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
 }
 
 /// User information in an absolute target (RFC 9110 §4.2.4) is a password more often than not.
-fn redact_userinfo(head: &mut Head, masked: &mut Vec<String>) {
+fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
     let Some(start) = memchr::memmem::find(bytes, b"://").map(|at| at.saturating_add(3)) else {
@@ -124,10 +135,10 @@ fn redact_userinfo(head: &mut Head, masked: &mut Vec<String>) {
     let clean = [before, MASK, rest.get(at..).unwrap_or_default()].concat();
     let target = replace(head, target, &clean);
     head.start = StartLine::Request { method, target, version };
-    masked.push("url.userinfo".to_owned());
+    masked.push(Cow::Borrowed("url.userinfo"));
 }
 
-fn redact_target(head: &mut Head, masked: &mut Vec<String>) {
+fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     redact_userinfo(head, masked);
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
@@ -146,7 +157,7 @@ fn redact_target(head: &mut Head, masked: &mut Vec<String>) {
             clean.extend_from_slice(name);
             clean.push(b'=');
             clean.extend_from_slice(MASK);
-            masked.push(format!("url.query.{}", super::text::lower(name)));
+            masked.push(Cow::Owned(format!("url.query.{}", super::text::lower(name))));
         } else {
             clean.extend_from_slice(pair);
         }

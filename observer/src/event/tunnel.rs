@@ -2,6 +2,7 @@
 
 mod frames;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -37,7 +38,7 @@ pub struct TunnelLink {
     /// Its request, secrets masked.
     pub request: Option<Arc<Head>>,
     /// Keys of what was masked.
-    pub redacted: Arc<[String]>,
+    pub redacted: Arc<[Cow<'static, str>]>,
 }
 
 /// The event.
@@ -80,8 +81,8 @@ struct Obs<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anomalies: Vec<&'static str>,
     capture: CaptureObject<'a>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    redacted: &'a [String],
+    #[serde(skip_serializing_if = "<[Cow<'static, str>]>::is_empty")]
+    redacted: &'a [Cow<'static, str>],
 }
 
 #[derive(Serialize)]

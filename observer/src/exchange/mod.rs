@@ -17,6 +17,7 @@
 
 mod loss;
 mod rules;
+mod told;
 
 use std::collections::VecDeque;
 
@@ -24,6 +25,7 @@ use self::rules::{
     asked, asks_before_body, incomplete, is_interim, may_answer, orphan_request, unfinished,
 };
 
+pub use self::told::Told;
 use crate::http::Asked;
 use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Pairing, Takeover};
 use crate::segment::Timestamp;
@@ -41,7 +43,7 @@ pub enum Close {
 /// A request that waits for its response or whose body is still coming, with what was received.
 #[derive(Debug)]
 struct Pending {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     /// Behind a gap that may have held whole messages.
     unsure: bool,
     /// Bytes right before it were not captured.
@@ -76,7 +78,7 @@ pub struct Pairer {
     /// Where the last response began.
     last_response: Option<Mark>,
     /// A response without a request is being read; it is last to be told.
-    orphan: Option<Exchange>,
+    orphan: Option<Box<Exchange>>,
 }
 
 impl Pairer {
@@ -108,7 +110,7 @@ impl Pairer {
     }
 
     /// A request head was read.
-    pub fn handle_request(&mut self, mut message: Message, out: &mut Vec<Exchange>) {
+    pub fn handle_request(&mut self, mut message: Message, out: &mut Told) {
         if self.pending.len() >= self.limit
             && let Some(mut oldest) = self.pending.pop_front()
         {
@@ -124,7 +126,7 @@ impl Pairer {
         if std::mem::take(&mut self.malformed_request) {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
-        let mut exchange = Exchange::new(self.take_index());
+        let mut exchange = Box::new(Exchange::new(self.take_index()));
         exchange.request = Some(message);
         // Out of sync the missing responses may have been read by the client.
         let in_sync =
@@ -165,7 +167,7 @@ impl Pairer {
     }
 
     /// The request that is being read ended.
-    pub fn handle_request_end(&mut self, out: &mut Vec<Exchange>) {
+    pub fn handle_request_end(&mut self, out: &mut Told) {
         if let Some(last) = self.pending.back_mut().filter(|_| self.asking) {
             last.request_over = true;
         }
@@ -175,7 +177,7 @@ impl Pairer {
 
     /// A response begins at `first`: finds its request. Returns what its framing depends on, and
     /// whether a request was found.
-    pub fn match_response(&mut self, first: &Mark, out: &mut Vec<Exchange>) -> Option<Asked> {
+    pub fn match_response(&mut self, first: &Mark, out: &mut Told) -> Option<Asked> {
         self.answering = false;
         let passes = |p: &Pending| {
             let Some(request) = p.exchange.request.as_ref() else { return false };
@@ -203,7 +205,7 @@ impl Pairer {
     }
 
     /// The response to the request found last, or one without a request.
-    pub fn handle_response(&mut self, mut message: Message, out: &mut Vec<Exchange>) {
+    pub fn handle_response(&mut self, mut message: Message, out: &mut Told) {
         self.last_response = Some(message.first);
         if self.answering
             && let Some(front) = self.pending.front_mut()
@@ -220,7 +222,7 @@ impl Pairer {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
         self.flush_orphan(out);
-        let mut exchange = Exchange::new(self.take_index());
+        let mut exchange = Box::new(Exchange::new(self.take_index()));
         exchange.pairing = Pairing::OrphanResponse;
         exchange.response = Some(message);
         self.orphan = Some(exchange);
@@ -272,7 +274,7 @@ impl Pairer {
     }
 
     /// The response that is being read ended.
-    pub fn handle_response_end(&mut self, out: &mut Vec<Exchange>) {
+    pub fn handle_response_end(&mut self, out: &mut Told) {
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {
@@ -289,7 +291,9 @@ impl Pairer {
             if front.exchange.response.as_ref().is_some_and(|r| !r.complete) {
                 let front = self.pending.pop_front();
                 self.answering = false;
-                out.extend(front.map(|p| incomplete(p.exchange, Failure::TruncatedResponse)));
+                if let Some(cut) = front {
+                    out.push(incomplete(cut.exchange, Failure::TruncatedResponse));
+                }
                 return;
             }
         } else if self.orphan.as_ref().and_then(|o| o.response.as_ref()).is_some_and(is_interim) {
@@ -301,14 +305,14 @@ impl Pairer {
         self.emit_done(out);
     }
 
-    fn flush_orphan(&mut self, out: &mut Vec<Exchange>) {
+    fn flush_orphan(&mut self, out: &mut Told) {
         let Some(orphan) = self.orphan.take() else { return };
         let complete = orphan.response.as_ref().is_some_and(|r| r.complete);
         out.push(if complete { orphan } else { incomplete(orphan, Failure::TruncatedResponse) });
     }
 
     /// Tells exchanges whose both messages ended. A response may end before its request does.
-    fn emit_done(&mut self, out: &mut Vec<Exchange>) {
+    fn emit_done(&mut self, out: &mut Told) {
         let is_over = |p: &Pending| p.request_over && p.exchange.is_answered();
         while self.pending.front().is_some_and(|p| p.exchange.is_done() || is_over(p)) {
             self.answering = false;
@@ -355,7 +359,7 @@ impl Pairer {
 
     /// Tells everything that is left as it stands. `blind` when responses could not be seen: then
     /// nobody can say that there was none.
-    pub fn close(&mut self, close: Close, blind: bool, out: &mut Vec<Exchange>) {
+    pub fn close(&mut self, close: Close, blind: bool, out: &mut Told) {
         self.flush_orphan_at(close, out);
         if self.may_withhold_body()
             && let Some(request) = self.request_mut()
@@ -375,7 +379,7 @@ impl Pairer {
         }
     }
 
-    fn flush_orphan_at(&mut self, close: Close, out: &mut Vec<Exchange>) {
+    fn flush_orphan_at(&mut self, close: Close, out: &mut Told) {
         if let Some(orphan) = self.orphan.take() {
             let complete = orphan.response.as_ref().is_some_and(|r| r.complete);
             out.push(if complete { orphan } else { unfinished(orphan, close) });

@@ -35,20 +35,20 @@ pub(super) fn may_answer(response: &Mark, request: &Mark) -> bool {
 }
 
 /// A request whose response was lost on the way to us. That is not a failure of the server's.
-pub(super) fn orphan_request(mut exchange: Exchange) -> Exchange {
+pub(super) fn orphan_request(mut exchange: Box<Exchange>) -> Box<Exchange> {
     exchange.pairing = Pairing::OrphanRequest;
     exchange.state = State::Incomplete;
     exchange
 }
 
-pub(super) fn incomplete(mut exchange: Exchange, failure: Failure) -> Exchange {
+pub(super) fn incomplete(mut exchange: Box<Exchange>, failure: Failure) -> Box<Exchange> {
     exchange.state = State::Incomplete;
     exchange.failure = Some(failure);
     exchange
 }
 
 /// An exchange that was under way when the flow ended.
-pub(super) fn unfinished(exchange: Exchange, close: Close) -> Exchange {
+pub(super) fn unfinished(exchange: Box<Exchange>, close: Close) -> Box<Exchange> {
     let request_open = exchange.request.as_ref().is_some_and(|r| !r.complete);
     let failure = match (close, &exchange.response) {
         (Close::CaptureEnd, _) => None,

@@ -124,6 +124,10 @@ impl Gather {
     /// irregular about its size or its first line is left to the slow way.
     fn whole(&self, bytes: &[u8]) -> Option<(Head, usize)> {
         let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
+        let within = bytes.get(..self.limit).unwrap_or(bytes);
+        if let Some(sound) = head::parse_sound(within, self.role) {
+            return Some(sound);
+        }
         let end = head::find_end(bytes, start_line).filter(|&end| end <= self.limit)?;
         let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
         // An HTTP/0.9 request is its first line alone, whatever follows.
@@ -302,7 +306,7 @@ mod tests {
         let mut gather = Gather::new(Role::Request, Limits::default());
         gather.read(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1");
         let head = gather.cut().unwrap();
-        assert_eq!(head.fields.len(), 1);
+        assert_eq!(head.fields().len(), 1);
         assert!(head.anomalies.contains(Anomaly::HeadIncomplete));
         gather.begin();
         gather.read(b"GET / HTT");

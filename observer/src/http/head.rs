@@ -4,6 +4,10 @@
 //! accepts everything a server somewhere accepts, and says what was wrong: for an observer a
 //! malformed head is a finding, not an error.
 
+mod sound;
+
+pub(super) use self::sound::parse_sound;
+use self::sound::{Strict, sound, strict};
 use super::Role;
 use super::detect::{self, Verdict};
 use crate::message::{Anomalies, Anomaly, Field, Head, Span, StartLine, Version};
@@ -35,29 +39,9 @@ pub(super) fn is_blank_line(line: &[u8]) -> bool {
 /// `None` when its first line is no start line.
 pub(super) fn parse(raw: Vec<u8>, role: Role) -> Option<Head> {
     match strict(&raw, role) {
-        Some((start, fields)) => {
-            let mut head = Head { raw, start, fields, anomalies: Anomalies::default() };
-            head.anomalies = let_through(&head);
-            Some(head)
-        }
+        Some(Strict { start, fields, .. }) => Some(sound(raw, start, fields)),
         None => lenient(raw, role),
     }
-}
-
-/// What `httparse` accepts beyond the grammar: LF alone, and targets that are not ASCII. Methods in
-/// lower case are within it, and still not what anybody meant.
-fn let_through(head: &Head) -> Anomalies {
-    let mut anomalies = Anomalies::default();
-    if has_bare_lf(&head.raw) {
-        anomalies.insert(Anomaly::LfOnly);
-        if memchr::memchr(b'\r', &head.raw).is_some() {
-            anomalies.insert(Anomaly::MixedLineEnds);
-        }
-    }
-    if let StartLine::Request { method, target, .. } = head.start {
-        check_names(head.bytes(method), head.bytes(target), &mut anomalies);
-    }
-    anomalies
 }
 
 fn check_names(method: &[u8], target: &[u8], anomalies: &mut Anomalies) {
@@ -67,68 +51,6 @@ fn check_names(method: &[u8], target: &[u8], anomalies: &mut Anomalies) {
     if target.iter().any(|&b| b <= b' ' || b >= 0x7f) {
         anomalies.insert(Anomaly::InvalidTarget);
     }
-}
-
-fn has_bare_lf(raw: &[u8]) -> bool {
-    memchr::memchr_iter(b'\n', raw)
-        .any(|at| at.checked_sub(1).and_then(|before| raw.get(before)) != Some(&b'\r'))
-}
-
-/// The head as `httparse` reads it; `None` when it finds anything that is not by the grammar.
-fn strict(raw: &[u8], role: Role) -> Option<(StartLine, Vec<Field>)> {
-    const MAX_STRICT_FIELDS: usize = 64;
-    let mut headers = [httparse::EMPTY_HEADER; MAX_STRICT_FIELDS];
-    let version = |minor| Some(Version { major: 1, minor });
-    let (start, headers) = match role {
-        Role::Request => {
-            let mut request = httparse::Request::new(&mut headers);
-            request.parse(raw).ok().filter(httparse::Status::is_complete)?;
-            // The reader of first lines believes no longer method, so nobody may.
-            request.method.filter(|method| method.len() <= detect::MAX_METHOD)?;
-            let start = StartLine::Request {
-                method: span_of(raw, request.method?.as_bytes())?,
-                target: span_of(raw, request.path?.as_bytes())?,
-                version: version(request.version?)?,
-            };
-            (start, request.headers)
-        }
-        Role::Response => {
-            let mut response = httparse::Response::new(&mut headers);
-            response.parse(raw).ok().filter(httparse::Status::is_complete)?;
-            let status = response.code?;
-            // httparse replaces a reason with obs-text by "": then it lies outside the head, and
-            // the lenient reader keeps it.
-            let reason = response.reason?;
-            let reason = if reason.is_empty() && !ends_after_status(raw) {
-                return None;
-            } else if reason.is_empty() {
-                Span::default()
-            } else {
-                span_of(raw, reason.as_bytes())?
-            };
-            (
-                StartLine::Response { status, reason, version: version(response.version?)? },
-                response.headers,
-            )
-        }
-    };
-    if let StartLine::Response { status, .. } = start
-        && !(100..600).contains(&status)
-    {
-        return None;
-    }
-    let mut fields = Vec::with_capacity(headers.len());
-    for header in headers.iter() {
-        let value =
-            if header.value.is_empty() { Span::default() } else { span_of(raw, header.value)? };
-        fields.push(Field { name: span_of(raw, header.name.as_bytes())?, value });
-    }
-    Some((start, fields))
-}
-
-fn ends_after_status(raw: &[u8]) -> bool {
-    let line = raw.split(|&b| b == b'\n').next().unwrap_or_default();
-    trim_line(line).trim_ascii_end().len() <= b"HTTP/1.1 200".len()
 }
 
 /// The span of `part`, a slice of `raw`.
@@ -201,7 +123,7 @@ fn lenient(mut raw: Vec<u8>, role: Role) -> Option<Head> {
             }
         }
     }
-    Some(Head { raw, start, fields, anomalies })
+    Some(Head::new(raw, start, fields, anomalies))
 }
 
 /// Overwrites the line ends before continuation lines with spaces (RFC 9112 §5.2).
@@ -316,18 +238,11 @@ fn field_line(raw: &[u8], line: &[u8], anomalies: &mut Anomalies) -> Option<Fiel
 
 /// Parses trailer lines (RFC 9112 §7.1.2): fields without a start line.
 pub(super) fn parse_trailers(raw: Vec<u8>) -> Head {
-    let mut head = Head {
-        raw,
-        start: StartLine::Response {
-            status: 0,
-            reason: Span::default(),
-            version: Version::HTTP_11,
-        },
-        fields: Vec::new(),
-        anomalies: Anomalies::default(),
-    };
+    let start =
+        StartLine::Response { status: 0, reason: Span::default(), version: Version::HTTP_11 };
+    let (mut fields, mut anomalies) = (Vec::new(), Anomalies::default());
     let mut at = 0usize;
-    while let Some(rest) = head.raw.get(at..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = raw.get(at..).filter(|rest| !rest.is_empty()) {
         let n = memchr::memchr(b'\n', rest).map_or(rest.len(), |n| n.saturating_add(1));
         let line = rest.get(..n).unwrap_or(rest);
         let text = trim_line(line);
@@ -335,19 +250,19 @@ pub(super) fn parse_trailers(raw: Vec<u8>) -> Head {
         if is_blank_line(line) {
             continue;
         }
-        if head.fields.len() >= MAX_FIELDS {
-            head.anomalies.insert(Anomaly::TooManyFields);
+        if fields.len() >= MAX_FIELDS {
+            anomalies.insert(Anomaly::TooManyFields);
             continue;
         }
         let mut found = Anomalies::default();
-        let field = field_line(&head.raw, text, &mut found);
+        let field = field_line(&raw, text, &mut found);
         // RFC 9110 §6.5.1: framing and routing are decided before the body.
         if field.is_none() || !found.is_empty() || decides_framing(text) {
-            head.anomalies.insert(Anomaly::InvalidTrailer);
+            anomalies.insert(Anomaly::InvalidTrailer);
         }
-        head.fields.extend(field);
+        fields.extend(field);
     }
-    head
+    Head::new(raw, start, fields, anomalies)
 }
 
 /// RFC 9110 §5.6.2.

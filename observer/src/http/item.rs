@@ -56,7 +56,7 @@ pub struct Ending {
     pub last: Mark,
     pub complete: bool,
     pub anomalies: Anomalies,
-    pub trailers: Option<Head>,
+    pub trailers: Option<Box<Head>>,
     /// Bytes that are missing where the message was lost; some may belong to the next one.
     pub missing: u64,
 }

@@ -176,7 +176,7 @@ impl Parser {
         &self,
         complete: bool,
         anomalies: Anomalies,
-        trailers: Option<Head>,
+        trailers: Option<Box<Head>>,
         missing: u64,
     ) -> Item<'static> {
         Item::End(Ending { last: self.last, complete, anomalies, trailers, missing })
@@ -285,7 +285,7 @@ impl Parser {
     fn end_of_chunked(&mut self, lines: Vec<u8>, anomalies: Anomalies) -> Item<'static> {
         let trailers = head::parse_trailers(lines);
         let anomalies = anomalies.union(trailers.anomalies);
-        let trailers = Some(trailers).filter(|t| !t.fields.is_empty());
+        let trailers = (!trailers.fields().is_empty()).then(|| Box::new(trailers));
         self.ending(true, anomalies, trailers, 0)
     }
 

@@ -20,7 +20,7 @@ enum Told {
     Head { head: Head, first: u64, last: u64 },
     Body(Vec<u8>),
     BodyGap(u64),
-    End { last: u64, complete: bool, anomalies: Anomalies, trailers: Option<Head> },
+    End { last: u64, complete: bool, anomalies: Anomalies, trailers: Option<Box<Head>> },
     NotHttp { first: u64 },
     Lost,
     Opaque(Vec<u8>),

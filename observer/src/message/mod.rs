@@ -3,10 +3,12 @@
 //! Vocabulary only, as `segment` is for TCP: `http` fills it, `exchange` pairs it, `event` writes it.
 
 mod anomaly;
+mod names;
 mod pair;
 
 use std::fmt;
 
+use self::names::Names;
 use crate::segment::{Offset, Timestamp};
 
 pub use self::anomaly::{Anomalies, Anomaly};
@@ -17,6 +19,16 @@ pub use self::pair::{Exchange, Failure, Pairing, State, Takeover};
 pub struct Span {
     pub start: u32,
     pub end: u32,
+}
+
+impl Span {
+    pub fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The version in a start line, as its two digits say it.
@@ -58,11 +70,38 @@ pub struct Field {
 pub struct Head {
     pub raw: Vec<u8>,
     pub start: StartLine,
-    pub fields: Vec<Field>,
     pub anomalies: Anomalies,
+    fields: Vec<Field>,
+    names: Names,
 }
 
 impl Head {
+    pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
+        let mut head = Self { raw, start, anomalies, fields: Vec::new(), names: Names::default() };
+        for field in &fields {
+            let name = head.raw.get(field.name.start as usize..field.name.end as usize);
+            head.names.insert(name.unwrap_or_default());
+        }
+        head.fields = fields;
+        head
+    }
+
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// Gives the field at `index` another value.
+    pub fn set_value(&mut self, index: usize, value: Span) {
+        if let Some(field) = self.fields.get_mut(index) {
+            field.value = value;
+        }
+    }
+
+    /// Whether a field of this name may be there: no false "no". `name` is lower-case.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.names.may_have(name.as_bytes())
+    }
+
     /// The bytes of `span`; empty when it does not lie inside the head.
     pub fn bytes(&self, span: Span) -> &[u8] {
         self.raw.get(span.start as usize..span.end as usize).unwrap_or_default()
@@ -70,9 +109,13 @@ impl Head {
 
     /// The values of every field called `name`, in order; `name` is lower-case.
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields
+        let fields = if self.may_have(name) { self.fields.as_slice() } else { &[] };
+        fields
             .iter()
-            .filter(move |f| self.bytes(f.name).eq_ignore_ascii_case(name.as_bytes()))
+            .filter(move |f| {
+                f.name.len() == name.len()
+                    && self.bytes(f.name).eq_ignore_ascii_case(name.as_bytes())
+            })
             .map(|f| self.bytes(f.value))
     }
 
@@ -148,7 +191,7 @@ pub struct Message {
     pub gap_bytes: u64,
     /// The start of the body, where it was asked for.
     pub body_prefix: Vec<u8>,
-    pub trailers: Option<Head>,
+    pub trailers: Option<Box<Head>>,
     pub anomalies: Anomalies,
     /// The last byte was seen, or its place is known.
     pub complete: bool,

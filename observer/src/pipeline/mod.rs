@@ -158,7 +158,7 @@ impl Output {
     /// flow's lost records when its exchange before this was told.
     fn push_exchange(
         &mut self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         inside: &[u64],
         client: Side,
         facts: &Facts,

@@ -16,14 +16,14 @@ impl Serialize for Fields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let head = self.0;
         let mut map = serializer.serialize_map(None)?;
-        for (i, field) in head.fields.iter().enumerate() {
+        for (i, field) in head.fields().iter().enumerate() {
             let name = head.bytes(field.name);
             let same = |f: &&crate::message::Field| head.bytes(f.name).eq_ignore_ascii_case(name);
-            if head.fields.iter().take(i).any(|f| same(&f)) {
+            if head.fields().iter().take(i).any(|f| same(&f)) {
                 continue;
             }
             let values: Vec<Text<'_>> =
-                head.fields.iter().filter(same).map(|f| Text(head.bytes(f.value))).collect();
+                head.fields().iter().filter(same).map(|f| Text(head.bytes(f.value))).collect();
             map.serialize_entry(&lower(name), &values)?;
         }
         map.end()

@@ -5,6 +5,7 @@ mod obs;
 mod timing;
 pub(super) mod url;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use self::timing::Timing;
@@ -54,7 +55,7 @@ pub struct Integrity {
 /// The event.
 #[derive(Clone, Debug)]
 pub struct HttpExchange {
-    pub exchange: Exchange,
+    pub exchange: Box<Exchange>,
     /// Indices of the exchanges whose tunnels it took place in, the outermost first.
     pub inside: Vec<u64>,
     pub flow: FlowFacts,
@@ -62,7 +63,7 @@ pub struct HttpExchange {
     /// Every header field is wanted, not only the promoted ones.
     pub headers: bool,
     /// Keys of what was masked.
-    pub redacted: Vec<String>,
+    pub redacted: Vec<Cow<'static, str>>,
 }
 
 impl HttpExchange {

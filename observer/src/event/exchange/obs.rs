@@ -193,7 +193,7 @@ struct ObsMessage<'a> {
 
 impl<'a> ObsMessage<'a> {
     fn new(message: Option<&'a Message>, headers: bool) -> Self {
-        let trailer = message.filter(|_| headers).and_then(|m| m.trailers.as_ref()).map(Fields);
+        let trailer = message.filter(|_| headers).and_then(|m| m.trailers.as_deref()).map(Fields);
         let body = message.filter(|m| !m.body_prefix.is_empty()).map(|m| Prefix {
             text: Text(&m.body_prefix),
             truncated: m.body_bytes > m.body_prefix.len() as u64,

@@ -149,16 +149,13 @@ mod tests {
             let raw = format!("{line}Host: shop.example:80\r\n\r\n").into_bytes();
             let span =
                 |start: usize, n: usize| Span { start: start as u32, end: (start + n) as u32 };
-            let head = Head {
-                start: StartLine::Request {
-                    method: span(0, method.len()),
-                    target: span(method.len() + 1, target.len()),
-                    version: Version::HTTP_11,
-                },
-                fields: vec![Field { name: span(line.len(), 4), value: span(line.len() + 6, 15) }],
-                anomalies: Anomalies::default(),
-                raw,
+            let start = StartLine::Request {
+                method: span(0, method.len()),
+                target: span(method.len() + 1, target.len()),
+                version: Version::HTTP_11,
             };
+            let host = Field { name: span(line.len(), 4), value: span(line.len() + 6, 15) };
+            let head = Head::new(raw, start, vec![host], Anomalies::default());
             let url = Url::new(&head).unwrap();
             let mut out = Vec::new();
             url.write(&mut Json::new(&mut out));

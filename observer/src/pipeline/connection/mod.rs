@@ -17,9 +17,9 @@ use super::collect::{
 use super::dth;
 use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
-use crate::exchange::{Close, Pairer};
+use crate::exchange::{Close, Pairer, Told};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
-use crate::message::{Anomaly, Exchange, Head, Mark, Takeover};
+use crate::message::{Anomaly, Head, Mark, Takeover};
 use crate::segment::{Offset, TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
@@ -28,8 +28,8 @@ use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 pub(super) struct Connection {
     /// Who sends requests, once known.
     client: Option<Side>,
-    requests: Option<Parser>,
-    responses: Option<Parser>,
+    requests: Option<Box<Parser>>,
+    responses: Option<Box<Parser>>,
     pairer: Pairer,
     /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
     pub(super) held: Option<Vec<(Mark, Vec<u8>)>>,
@@ -58,7 +58,7 @@ pub(super) struct Connection {
     flagged: Option<Side>,
     /// Indices of the exchanges whose tunnels this is in, the outermost first.
     path: Vec<u64>,
-    done: Vec<Exchange>,
+    done: Told,
     /// Lost records of the flow that an exchange has told of.
     lost_told: u32,
 }
@@ -175,7 +175,7 @@ impl Connection {
             begun: false,
             flagged: None,
             path: Vec::new(),
-            done: Vec::new(),
+            done: Told::default(),
             lost_told: 0,
         }
     }

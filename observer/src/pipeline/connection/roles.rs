@@ -25,7 +25,7 @@ impl Connection {
             Role::Request => (&self.requests, self.pairer.request()),
             Role::Response => (&self.responses, self.pairer.response()),
         };
-        let left = parser.as_ref().map_or(0, Parser::body_left);
+        let left = parser.as_ref().map_or(0, |parser| parser.body_left());
         let has_prefix = message.is_some_and(|m| m.body_bytes >= wanted as u64);
         if left > 0 && has_prefix { Wish::Without(left) } else { Wish::All }
     }
@@ -82,6 +82,6 @@ impl Connection {
                 What::End(_) => {}
             }
         }
-        *slot = Some(Parser::new(role, in_sync, http::Limits::default()));
+        *slot = Some(Box::new(Parser::new(role, in_sync, http::Limits::default())));
     }
 }

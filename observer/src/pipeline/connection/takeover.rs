@@ -1,11 +1,9 @@
 //! The end of HTTP on a flow: what belongs to the tunnel behind it, and what is told of both.
 
-use std::mem;
-
 use super::super::Output;
 use super::super::tunnels::OpenTunnel;
 use super::Connection;
-use crate::http::{Item, Parser, Role};
+use crate::http::{Item, Role};
 use crate::message::{Mark, Takeover};
 use crate::segment::{Direction, Offset};
 use crate::tcp::{Delivery, Facts, Side, What};
@@ -72,7 +70,7 @@ impl Connection {
 
     /// The tunnel begins with what the client sent behind its request before it was answered.
     fn open_tunnel(&mut self, takeover: Takeover, last: Mark, out: &mut Output) {
-        let ahead = self.requests.as_mut().map(Parser::take_over).unwrap_or_default();
+        let ahead = self.requests.as_mut().map(|parser| parser.take_over()).unwrap_or_default();
         let held = self.held.take().unwrap_or_default();
         let Some(client) = self.client else { return };
         let request = self.pairer.answered_request();
@@ -108,7 +106,7 @@ impl Connection {
             return;
         }
         let Some(client) = self.client else { return };
-        for exchange in mem::take(&mut self.done) {
+        while let Some(exchange) = self.done.pop() {
             let opens = exchange.takeover.is_some();
             if let Some(tunnel) = self.tunnel.as_mut().filter(|t| opens && !t.is_linked()) {
                 tunnel.link(&exchange, &self.path, out);

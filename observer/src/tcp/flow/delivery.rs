@@ -39,7 +39,6 @@ impl<A: Application> Flow<A> {
 
     pub(super) fn tell(&mut self, delivery: Delivery<'_>, out: &mut A::Output) {
         self.tell_dth_before(delivery.side, delivery.offset, out);
-        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
         let side = delivery.side;
         let Some(app) = self.app.as_mut() else { return };
         match app.deliver(&self.facts, delivery, out) {
@@ -56,7 +55,7 @@ impl<A: Application> Flow<A> {
 
     /// Delivers whatever is contiguous and acknowledges only what was delivered.
     pub(super) fn drain(&mut self, out: &mut A::Output) {
-        if self.halves.iter().all(|h| h.pending.is_empty() && h.fin.is_none()) {
+        if self.facts.halves.iter().all(|h| h.pending.is_empty() && h.fin.is_none()) {
             return;
         }
         let mut progress = true;

@@ -63,7 +63,6 @@ impl<A: Application> Flow<A> {
 
     fn tell_dth(&mut self, side: Side, out: &mut A::Output) {
         self.half_mut(side).dth_told = true;
-        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
         if let Some(app) = self.app.as_mut() {
             app.handle_dth(&self.facts, side, out);
         }

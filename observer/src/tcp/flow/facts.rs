@@ -1,6 +1,6 @@
 //! What is known of a flow beside its bytes.
 
-use super::super::half::HalfFacts;
+use super::super::half::{Half, HalfFacts};
 use crate::segment::{Endpoint, FlowKey, Origin, Timestamp};
 
 /// Which endpoint of the [`FlowKey`] sent something.
@@ -21,7 +21,7 @@ impl Side {
 }
 
 /// What is known of a flow beside its bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Facts {
     pub key: FlowKey,
     /// Time of the first segment.
@@ -35,15 +35,15 @@ pub struct Facts {
     /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
     pub srtt_us: u32,
     pub(super) syn_time: Option<Timestamp>,
-    pub(super) halves: [HalfFacts; 2],
+    pub(super) halves: [Half; 2],
 }
 
 impl Facts {
     pub fn half(&self, side: Side) -> &HalfFacts {
         let [low, high] = &self.halves;
         match side {
-            Side::Low => low,
-            Side::High => high,
+            Side::Low => low.facts(),
+            Side::High => high.facts(),
         }
     }
 

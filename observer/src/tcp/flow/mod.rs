@@ -15,7 +15,7 @@ mod skip;
 mod wait;
 
 use super::assembler::Piece;
-use super::half::{Fin, Half, HalfFacts, Place};
+use super::half::{Fin, Half, Place};
 use super::{Application, Cause, Delivery, Limits, What};
 use crate::segment::{FlowKey, Offset, Segment, SeqNumber, TcpFlags, Timestamp};
 
@@ -44,7 +44,6 @@ pub(super) enum Outcome {
 pub(super) struct Flow<A> {
     pub(super) facts: Facts,
     pub(super) last_seen: Timestamp,
-    halves: [Half; 2],
     phase: Phase,
     app: Option<A>,
     /// The capture can be asked to leave bytes out.
@@ -74,14 +73,12 @@ impl<A: Application> Flow<A> {
             origin: segment.origin,
             srtt_us: 0,
             syn_time: None,
-            halves: [HalfFacts::default(); 2],
+            halves: [Half::default(), Half::default()],
         };
         let app = Some(A::open(&facts));
-        let halves = [Half::default(), Half::default()];
         Self {
             facts,
             last_seen: segment.time,
-            halves,
             phase: Phase::Open,
             app,
             may_skip,
@@ -92,7 +89,7 @@ impl<A: Application> Flow<A> {
     }
 
     pub(super) fn n_buffered(&self) -> usize {
-        self.halves.iter().map(|h| h.pending.n_bytes()).sum()
+        self.facts.halves.iter().map(|h| h.pending.n_bytes()).sum()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -100,7 +97,7 @@ impl<A: Application> Flow<A> {
     }
 
     fn half(&self, side: Side) -> &Half {
-        let [low, high] = &self.halves;
+        let [low, high] = &self.facts.halves;
         match side {
             Side::Low => low,
             Side::High => high,
@@ -108,7 +105,7 @@ impl<A: Application> Flow<A> {
     }
 
     fn half_mut(&mut self, side: Side) -> &mut Half {
-        let [low, high] = &mut self.halves;
+        let [low, high] = &mut self.facts.halves;
         match side {
             Side::Low => low,
             Side::High => high,
@@ -271,7 +268,7 @@ impl<A: Application> Flow<A> {
     }
 
     fn close_if_ended(&mut self, now: Timestamp, out: &mut A::Output) {
-        if !self.is_closed() && self.halves.iter().all(|h| h.ended) {
+        if !self.is_closed() && self.facts.halves.iter().all(|h| h.ended) {
             self.close(now, Cause::Fin, out);
         }
     }
@@ -309,7 +306,7 @@ impl<A: Application> Flow<A> {
 
     /// The sequence numbers behind the last byte of each half.
     pub(super) fn ends(&self) -> [Option<SeqNumber>; 2] {
-        let [low, high] = &self.halves;
+        let [low, high] = &self.facts.halves;
         [low.next_seq(), high.next_seq()]
     }
 
@@ -341,7 +338,6 @@ impl<A: Application> Flow<A> {
             self.end_half(side, now, cause, out);
         }
         self.tell_bare_dth(true, out);
-        self.facts.halves = [*self.halves[0].facts(), *self.halves[1].facts()];
         if let Some(app) = self.app.take() {
             app.close(&self.facts, now, cause, out);
         }

@@ -80,7 +80,7 @@ impl<A: Application> Flow<A> {
         }
         self.quiet = Order::Due;
         self.asks = true;
-        for half in &mut self.halves {
+        for half in &mut self.facts.halves {
             half.skip_all();
         }
     }

@@ -17,16 +17,16 @@ enum Blocked {
 impl<A: Application> Flow<A> {
     /// Past its share of memory a half stops waiting for what is missing.
     pub(super) fn enforce_bounds(&mut self, limits: &Limits, now: Timestamp, out: &mut A::Output) {
-        while self.halves.iter().any(|h| {
+        while self.facts.halves.iter().any(|h| {
             h.pending.n_bytes() > limits.half_bytes || h.pending.n_pieces() > limits.half_pieces
         }) && self.unblock(now, out)
         {}
     }
 
     pub(super) fn gap_deadline(&self, limits: &Limits) -> Option<Timestamp> {
-        let since = self.halves.iter().filter_map(Half::waiting_since).min()?;
-        let evidence = self.halves.iter().any(Half::hole_is_acknowledged)
-            || self.halves.iter().any(|h| !h.seen);
+        let since = self.facts.halves.iter().filter_map(Half::waiting_since).min()?;
+        let evidence = self.facts.halves.iter().any(Half::hole_is_acknowledged)
+            || self.facts.halves.iter().any(|h| !h.seen);
         Some(since.after(if evidence { limits.reorder_ns } else { limits.gap_ns }))
     }
 
