@@ -1,5 +1,6 @@
 //! An exchange as a test wants it: owned, typed, printable. Names are those of `docs/events.md`.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
@@ -160,7 +161,7 @@ impl Exchange {
             takeover: exchange.takeover,
             integrity,
             interface: flow.capture.interface.map(|name| name.to_string()),
-            redacted,
+            redacted: redacted.into_iter().map(Cow::into_owned).collect(),
         }
     }
 

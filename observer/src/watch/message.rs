@@ -70,7 +70,7 @@ impl Headers {
     fn of(head: Option<&Head>) -> Self {
         let Some(head) = head else { return Self::default() };
         let field = |f: &crate::message::Field| (text(head, f.name), text(head, f.value));
-        Self(head.fields.iter().map(field).collect())
+        Self(head.fields().iter().map(field).collect())
     }
 }
 
@@ -159,7 +159,7 @@ impl Request {
             version,
             headers: Headers::of(Some(head)),
             body,
-            trailers: Headers::of(message.trailers.as_ref()),
+            trailers: Headers::of(message.trailers.as_deref()),
             anomalies: message.anomalies.iter().collect(),
             size: message.wire_bytes(),
         })
@@ -180,7 +180,7 @@ impl Response {
             version: head.map(Head::version),
             headers: Headers::of(head),
             body,
-            trailers: Headers::of(message.trailers.as_ref()),
+            trailers: Headers::of(message.trailers.as_deref()),
             anomalies: message.anomalies.iter().collect(),
             size: message.wire_bytes(),
         }
