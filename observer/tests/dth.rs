@@ -12,6 +12,8 @@ struct Flow {
     now: Timestamp,
     /// Next sequence numbers of client and server.
     next: [u32; 2],
+    /// Whether the capture says that the next segment's sender opened the connection.
+    from_start: Option<bool>,
 }
 
 impl Flow {
@@ -20,6 +22,7 @@ impl Flow {
             pipeline: Pipeline::new(Config::default()),
             now: Timestamp(1_700_000_000_000_000_000),
             next: [1000, 5000],
+            from_start: None,
         }
     }
 
@@ -38,7 +41,7 @@ impl Flow {
             window: 1000,
             payload_len: payload.len() as u32,
             payload: payload.as_bytes(),
-            origin: Origin::default(),
+            origin: Origin { from_start: self.from_start.take(), ..Origin::default() },
         });
         let control = flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::FIN);
         self.next[from] += payload.len() as u32 + u32::from(control);
@@ -125,4 +128,27 @@ fn a_bare_segment_begins_a_flow_when_it_announces_a_death() {
     flow.send(0, TcpFlags::FIN, "");
     let end = flow.send(1, TcpFlags::FIN, "");
     has(&end[0], "/obs/dth/outcome", "died");
+}
+
+/// The first that live capture has of a flow is the handshake's last segment, if that is marked; who
+/// opened the connection it says then or with the first bytes.
+#[test]
+fn what_came_after_the_bit_is_counted_from_the_handshakes_end() {
+    for at_once in [true, false] {
+        let mut flow = Flow::new();
+        flow.from_start = at_once.then_some(true);
+        let told = flow.send(0, DTH, "");
+        has(&told[0], "/obs/dth/by", if at_once { "client".into() } else { Value::Null });
+        has(&told[0], "/obs/dth/offset", if at_once { 0.into() } else { Value::Null });
+        flow.from_start = Some(true);
+        let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        flow.send(0, DTH, request);
+        flow.send(1, TcpFlags::ACK, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        flow.send(0, TcpFlags::FIN, "");
+        let end = flow.send(1, TcpFlags::FIN, "");
+        let end = end.last().unwrap();
+        has(end, "/obs/dth/by", "client");
+        has(end, "/obs/dth/offset", 0);
+        has(end, "/obs/dth/bytes_after", request.len());
+    }
 }

@@ -9,6 +9,7 @@ mod bounds;
 mod emit;
 mod filter;
 mod body;
+mod detect;
 mod flow;
 mod handshake;
 mod headers;

@@ -8,10 +8,13 @@ use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
 use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN};
 use observer_common::headers::Tcp;
-use observer_common::record::{NOTE_DETECTED, NOTE_OWNER_MOVED, RecordHeader, VLAN_NONE};
+use observer_common::record::{
+    NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED, RecordHeader, VLAN_NONE,
+};
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
 use crate::emit::{EMITTED, observe_emit};
+use crate::flow::Part;
 use crate::maps::STATS;
 use crate::skb::Skb;
 use crate::{filter, flow, handshake, headers, owner, skip};
@@ -46,7 +49,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     filter::check(tcp)?;
     let source = (tcp.source, tcp.source_port);
     let (key, HalfIndex(from_high)) = FlowKey::new(source, (tcp.destination, tcp.destination_port));
-    let (flow, detected) = flow::find(skb, tcp, &key, from_high)?;
+    let (flow, part) = flow::find(skb, tcp, &key, from_high)?;
     // SAFETY: the entry stays readable and writable until the program ends (RCU).
     let flow = unsafe { &mut *flow };
     let state = flow.state;
@@ -60,9 +63,15 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     let moved = owner::claim(half, tcp, table::owner(ifindex, way), time_ns)?;
     let kept = skip::cut(skb, tcp, half, opposite.skip != 0, state, is_next, time_ns)?;
     let mut notes = 0;
-    if detected {
+    if part != Part::Next {
+        notes |= handshake::notes(tcp, &key, from_high);
+    }
+    if part == Part::Detected {
         counters.flows += 1;
-        notes |= NOTE_DETECTED | handshake::notes(tcp, &key, from_high);
+        notes |= NOTE_DETECTED;
+    } else if notes & NOTE_BY_INITIATOR == 0 {
+        // That the other end was silent before is known of the first bytes alone.
+        notes = 0;
     }
     if moved {
         counters.owner_moves += 1;

@@ -64,7 +64,7 @@ fn push(
         direction: client.map(|client| towards(side, client)),
         index: index.filter(|_| !dth.bare),
         handshake: dth.handshake,
-        offset: (!facts.half(side).midstream).then_some(dth.at.0),
+        offset: (!facts.half(side).midstream).then_some(dth.at.since(facts.half(side).begin)),
         n_segments: dth.n_segments,
         phase,
         capture: out.capture(&facts.origin),

@@ -48,6 +48,8 @@ pub struct HalfFacts {
     pub dth: Option<DthFacts>,
     /// Everything before this was delivered or told as a gap.
     pub delivered: Offset,
+    /// Where the first byte stands, unless the half was picked up without its SYN.
+    pub begin: Offset,
 }
 
 /// The DTH bit (RFC 9401) in one half.
@@ -63,6 +65,15 @@ pub struct DthFacts {
     /// All payload with it lies between these.
     pub carried: Option<(Offset, Offset)>,
     pub n_segments: u32,
+}
+
+impl DthFacts {
+    /// Positions count from `begin` now.
+    fn count_from(&mut self, begin: Offset) {
+        let moved = |at: Offset| Offset(at.since(begin));
+        self.at = moved(self.at);
+        self.carried = self.carried.map(|(start, end)| (moved(start), moved(end)));
+    }
 }
 
 /// Where a half ends, learned from a FIN.
@@ -161,9 +172,13 @@ impl Half {
         if !self.started && self.pending.is_empty() && self.fin.is_none() {
             if referred {
                 self.anchor = Some(Anchor { seq: first, offset: begin });
+                self.facts.begin = begin;
             } else {
                 self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
                 self.max_acked = Offset(0);
+                if let Some(dth) = self.facts.dth.as_mut() {
+                    dth.count_from(begin);
+                }
             }
         }
         self.facts.midstream = false;

@@ -42,11 +42,26 @@ fn from_the_first_dth_on_a_flow_shows_its_marks_and_its_end_without_bytes() {
 fn a_watched_flow_that_speaks_http_is_emitted_like_any() {
     let Some(mut rig) = Rig::new(&watching()) else { return };
     rig.send(&Tcp::bare(SYN | DTH).frame()).is(Outcome::Emitted);
+    rig.send(&Tcp { seq: 1001, ..Tcp::bare(ACK) }.frame()).is(Outcome::Skipped);
     let get = b"GET / HTTP/1.1\r\n\r\n";
     let seen = rig.send(&Tcp { seq: 1001, ..Tcp::data(get) }.frame());
     assert_eq!(seen.segment().payload, get);
     assert_eq!(seen.segment().origin.from_start, Some(true));
     assert_eq!(rig.ledger().flows, 1);
+}
+
+#[test]
+fn the_first_segment_with_dth_says_who_opened_the_connection_where_it_is_the_first() {
+    for (marked, from_start) in [
+        (Tcp { seq: 1001, ..Tcp::bare(ACK | DTH) }.frame(), Some(true)),
+        (Tcp { seq: 1002, ..Tcp::bare(ACK | DTH) }.frame(), None),
+        (Tcp::bare(ACK | DTH).answer(), None),
+    ] {
+        let Some(mut rig) = Rig::new(&watching()) else { return };
+        rig.send(&Tcp::bare(SYN).frame()).is(Outcome::NoPayload);
+        rig.send(&Tcp::bare(SYN | ACK).answer()).is(Outcome::NoPayload);
+        assert_eq!(rig.send(&marked).segment().origin.from_start, from_start);
+    }
 }
 
 #[test]

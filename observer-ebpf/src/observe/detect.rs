@@ -1,0 +1,77 @@
+//! What a segment begins like, by its first bytes.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::bindings::__sk_buff;
+use observer_common::detect::{WINDOW, Window, begins_like_http, begins_like_tls, n_empty_line};
+use observer_common::headers::Tcp;
+use observer_common::record::Hook;
+use observer_common::stats::Outcome;
+
+use crate::maps::WATCH_TLS;
+use crate::skb::Skb;
+
+/// What the segment begins like: `HTTP`, `TLS`, or the code of an outcome. Global, for the reasons
+/// in `headers`.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn observe_detect(raw: *mut __sk_buff, tcp: *const Tcp) -> u32 {
+    // SAFETY: the caller's; the verifier takes it for a pointer that may be null.
+    match unsafe { tcp.as_ref() }.map(|tcp| detect(raw, tcp)) {
+        Some(Ok(code)) => code,
+        Some(Err(outcome)) => outcome as u32,
+        None => Outcome::Unreadable as u32,
+    }
+}
+
+#[inline(always)]
+fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<u32, Outcome> {
+    if tcp.payload_len == 0 {
+        return Err(Outcome::NoPayload);
+    }
+    // The hook makes no difference here.
+    let skb = Skb::new(raw, Hook::TcIngress);
+    let mut window = MaybeUninit::uninit();
+    let Some(mut first) = look(&skb, tcp, 0, &mut window) else {
+        return Err(Outcome::Unreadable);
+    };
+    if n_empty_line(first) != 0 {
+        match look(&skb, tcp, n_empty_line(first), &mut window) {
+            Some(next) => first = next,
+            None => return Err(Outcome::NotHttp),
+        }
+    }
+    if begins_like_http(first) {
+        Ok(HTTP)
+    } else if WATCH_TLS.load() != 0 && begins_like_tls(first) {
+        Ok(TLS)
+    } else {
+        Err(Outcome::NotHttp)
+    }
+}
+
+/// The first bytes of the payload past `skip`.
+#[inline(always)]
+fn look<'a>(
+    skb: &Skb,
+    tcp: &Tcp,
+    skip: u32,
+    window: &'a mut MaybeUninit<Window>,
+) -> Option<&'a Window> {
+    let words = window.as_mut_ptr().cast::<u64>();
+    for i in 0..WINDOW / 8 {
+        // SAFETY: the window is that many words. Volatile, or the compiler makes a loop over bytes
+        // of it, as it does of every array that is cleared.
+        unsafe { words.add(i).write_volatile(0) };
+    }
+    let n_bytes = tcp.payload_len.saturating_sub(skip).min(WINDOW as u32);
+    let is_read = skb.copy(tcp.payload_offset + skip, words.cast(), n_bytes, WINDOW as u32);
+    // SAFETY: every byte was written above.
+    is_read.then(|| unsafe { window.assume_init_ref() })
+}
+
+/// No outcome yet.
+pub const HTTP: u32 = Outcome::Emitted as u32;
+
+/// The same, and no outcome's number.
+pub const TLS: u32 = 64;
