@@ -93,6 +93,18 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     search_path().into_iter().map(|folder| folder.join(name)).find(|file| is_executable(file))
 }
 
+/// Whether a program is there; `python3:NAME` is a module of the distribution's Python, which need
+/// not be the first in PATH.
+pub(crate) fn has_program(name: &str) -> bool {
+    match name.strip_prefix("python3:") {
+        Some(module) => {
+            let mut python = Command::new("/usr/bin/python3");
+            ask(python.args(["-c", &format!("import {module}")]).env_remove("PYTHONPATH")).is_some()
+        }
+        None => find_program(name).is_some(),
+    }
+}
+
 /// The effective user of this process is root. `/proc/self` belongs to the effective user.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)

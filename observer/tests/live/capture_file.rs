@@ -12,7 +12,7 @@ use crate::harness::client::{Route, curl, wrk};
 use crate::harness::event::{Event, Exchange};
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, BINARY, Observer, ROOMY, configuration};
-use crate::harness::process::Process;
+use crate::harness::recorder::tcpdump;
 use crate::harness::server::Nginx;
 use crate::harness::wait::{LONG, until};
 
@@ -29,7 +29,7 @@ fn a_capture_file_gives_the_same_exchanges() {
     let config = config.path().display().to_string();
     for backend in BACKENDS {
         let file = folder.path().join(format!("{backend}.pcap"));
-        let mut tcpdump = tcpdump(&near, &file);
+        let mut tcpdump = tcpdump(&near, "any", &file);
         let args = ["run", "--no-socket", "--backend", backend, "--config", &config];
         let mut observer = Observer::start(&near, &args);
 
@@ -73,16 +73,6 @@ fn by_flow(events: &[Event]) -> BTreeMap<(String, u64), Vec<Exchange>> {
         flows.entry((client, exchange.client_port)).or_default().push(exchange);
     }
     flows
-}
-
-/// Records every interface, and is ready when this returns.
-fn tcpdump(namespace: &Namespace, file: &Path) -> Process {
-    let mut command = namespace.command("tcpdump");
-    // As root throughout, for the temporary folder is root's; and with a buffer of 64 MiB.
-    command.args(["-Z", "root", "-i", "any", "-U", "-B", "65536", "-w"]);
-    let mut tcpdump = Process::start(command.arg(file).arg("tcp"));
-    tcpdump.wait_for_message("listening on any");
-    tcpdump
 }
 
 /// How often the file names the last target, in what it got last.

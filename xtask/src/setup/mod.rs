@@ -47,9 +47,7 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
     let distribution = distribution();
     let on_debian = distribution.family == Family::Debian;
     let compiler = ebpf::pick(&found, on_debian);
-    let missing = Missing::find(&found, compiler.as_ref(), options, |program| {
-        runner::find_program(program).is_some()
-    });
+    let missing = Missing::find(&found, compiler.as_ref(), options, runner::has_program);
     if missing.is_nothing() {
         let compiler = said(compiler)?;
         eprintln!("setup: nothing is missing; eBPF compiler: {}", compiler.describe());
@@ -72,9 +70,7 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
 
 /// Looks again after installing: a package may have changed its contents since this was written.
 fn verify(compiler: &Compiler, options: &Options) -> Result<()> {
-    let missing = Missing::find(&Found::look(), Some(compiler), options, |program| {
-        runner::find_program(program).is_some()
-    });
+    let missing = Missing::find(&Found::look(), Some(compiler), options, runner::has_program);
     if !missing.is_nothing() {
         bail!("set-up ran, and this is still missing: {}", missing.names().join(", "));
     }

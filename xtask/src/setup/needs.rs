@@ -141,6 +141,21 @@ const TOOLS: &[Tool] = &[
         ..same("tinyproxy", "", "tinyproxy")
     },
     Tool {
+        program: "go",
+        why: "builds servers that hijack connections and speak net/rpc, which live tests watch",
+        debian: "golang-go",
+        dnf: "golang",
+        zypper: "go",
+        ..same("", "", "go")
+    },
+    Tool {
+        program: "python3:websockets",
+        why: "both ends of a WebSocket that live tests watch",
+        pacman: "python-websockets",
+        apk: "py3-websockets",
+        ..same("", "", "python3-websockets")
+    },
+    Tool {
         program: "python3",
         why: "small servers that misbehave, and the corpus's scorer",
         pacman: "python",

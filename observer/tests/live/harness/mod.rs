@@ -7,6 +7,8 @@ pub(crate) mod go;
 pub(crate) mod namespace;
 pub(crate) mod observer;
 pub(crate) mod process;
+pub(crate) mod programs;
+pub(crate) mod recorder;
 pub(crate) mod server;
 pub(crate) mod tls;
 pub(crate) mod wait;
@@ -35,8 +37,16 @@ fn obstacle(programs: &[&str]) -> Option<String> {
     if unsafe { libc::geteuid() } != 0 {
         return Some("needs root".to_owned());
     }
-    let missing = ["ip"].iter().chain(programs).find(|program| find(program).is_none())?;
+    let missing = ["ip"].iter().chain(programs).find(|program| !is_there(program))?;
     Some(format!("needs {missing}: run `cargo xtask setup --tests`"))
+}
+
+/// `python3:NAME` is a module of Debian's Python.
+fn is_there(program: &str) -> bool {
+    match program.strip_prefix("python3:") {
+        Some(module) => programs::has_module(module),
+        None => find(program).is_some(),
+    }
 }
 
 /// Where a program is: in PATH, or where Debian keeps those of the administrator.

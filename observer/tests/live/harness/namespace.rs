@@ -39,14 +39,17 @@ impl Namespace {
     /// A veth pair named `name` on both sides: `10.77.0.1` and `fd77::1` here, `.2` and `::2` at
     /// the peer.
     pub(crate) fn connect(&self, peer: &Self, name: &str) {
+        self.connect_in(peer, name, 77);
+    }
+
+    /// The same in another network: `net` stands for the 77.
+    pub(crate) fn connect_in(&self, peer: &Self, name: &str, net: u8) {
         let (here, there) = (self.name.as_str(), peer.name.as_str());
         ip(&["-n", here, "link", "add", name, "type", "veth", "peer", name, "netns", there]);
-        for (namespace, v4, v6) in
-            [(self, "10.77.0.1/24", "fd77::1/64"), (peer, "10.77.0.2/24", "fd77::2/64")]
-        {
-            namespace.ip(&["addr", "add", v4, "dev", name]);
+        for (namespace, host) in [(self, 1), (peer, 2)] {
+            namespace.ip(&["addr", "add", &format!("10.{net}.0.{host}/24"), "dev", name]);
             // Without duplicate address detection, which takes a second.
-            namespace.ip(&["addr", "add", v6, "dev", name, "nodad"]);
+            namespace.ip(&["addr", "add", &format!("fd{net}::{host}/64"), "dev", name, "nodad"]);
             namespace.ip(&["link", "set", name, "up"]);
         }
     }
@@ -70,6 +73,13 @@ impl Namespace {
             });
         }
         command
+    }
+
+    /// Sets a sysctl of the network: `ipv4/ip_forward`.
+    #[track_caller]
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        let file = format!("/proc/sys/net/{name}");
+        self.inside(|| std::fs::write(&file, value).unwrap());
     }
 
     /// Runs `work` inside, on a thread of its own: sockets that it makes stay there.

@@ -33,6 +33,19 @@ impl Process {
         self.child.id()
     }
 
+    /// CPU time of all its threads so far.
+    #[track_caller]
+    pub(crate) fn cpu_ms(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name, in parentheses, may hold anything; user and system time are 12 and 13 fields
+        // behind it, in ticks (proc_pid_stat(5)).
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|n| n.parse::<u64>().unwrap());
+        // SAFETY: no pointers.
+        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+        ticks.sum::<u64>() * 1000 / u64::try_from(per_second).unwrap()
+    }
+
     pub(crate) fn has_ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().unwrap();

@@ -31,11 +31,17 @@ impl Nginx {
     /// of unknown length, `/upload` after it has read the whole request, which sends 100.
     #[track_caller]
     pub(crate) fn start(namespace: &Namespace, port: u16) -> Self {
+        Self::start_with(namespace, port, "")
+    }
+
+    /// With more locations.
+    #[track_caller]
+    pub(crate) fn start_with(namespace: &Namespace, port: u16, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let config = folder.path().join("nginx.conf");
-        fs::write(&config, CONFIG.replace("FOLDER", &path).replace("PORT", &port.to_string()))
-            .unwrap();
+        let text = CONFIG.replace("MORE", more).replace("FOLDER", &path);
+        fs::write(&config, text.replace("PORT", &port.to_string())).unwrap();
         let mut command = namespace.command("nginx");
         command.args(["-p", &path, "-e", &format!("{path}/error.log")]).arg("-c").arg(&config);
         let mut process = Process::start(&mut command);
@@ -72,6 +78,7 @@ http {
             proxy_pass http://unix:FOLDER/backend.sock;
         }
         location / { return 404; }
+        MORE
     }
     server {
         listen unix:FOLDER/backend.sock;
