@@ -51,8 +51,13 @@ fn handlers_are_watched_from_outside_as_the_recipe_shows() {
     // Half a second that the handler knows nothing of.
     let late = lines.iter().find(|line| line.contains("/hello/late")).unwrap();
     let ttfb = late.rsplit("ttfb").next().unwrap().trim();
-    let ttfb: f64 = ttfb.strip_suffix("ms").unwrap_or_else(|| panic!("{late}")).parse().unwrap();
+    // A busy machine may take a second and more.
+    let in_ms = |text: &str, unit, factor: f64| {
+        text.strip_suffix(unit).and_then(|number| number.parse::<f64>().ok()).map(|n| n * factor)
+    };
+    let ttfb = in_ms(ttfb, "ms", 1.0).or_else(|| in_ms(ttfb, "s", 1000.0));
+    let ttfb = ttfb.unwrap_or_else(|| panic!("{late}"));
     let inside = sample.process.stdout.get().last().unwrap().rsplit(' ').next().unwrap().to_owned();
     let inside: f64 = inside.parse().unwrap();
-    assert!(ttfb > 400.0 && inside < 100_000.0, "{late}, {inside} µs in the handler");
+    assert!(ttfb > 400.0 && inside / 1000.0 < ttfb / 2.0, "{late}, {inside} µs in the handler");
 }
