@@ -32,7 +32,8 @@ pub mod sink;
 pub mod daemon;
 pub mod cli;
 
-/// The README's Rust examples, compiled.
+/// The Rust examples of README and recipes, compiled.
 #[cfg(all(doctest, feature = "live"))]
 #[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/recipes/asserting-on-http-in-tests.md")]
 mod readme {}

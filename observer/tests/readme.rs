@@ -1,4 +1,4 @@
-//! The README's commands, as a reader would type them, against the real command line.
+//! The commands of README and recipes, as a reader would type them, against the real command line.
 //!
 //! clap reads arguments in order, so `--help` behind a command's own arguments prints the help only
 //! if everything before it is valid. Nothing is captured and no file is read.
@@ -6,6 +6,11 @@
 use std::process::Command;
 
 const README: &str = include_str!("../../README.md");
+const RECIPES: &[&str] = &[
+    include_str!("../../docs/recipes/watching-handlers-from-outside.md"),
+    include_str!("../../docs/recipes/every-attempt-behind-a-proxy.md"),
+    include_str!("../../docs/recipes/ndjson-and-jq.md"),
+];
 
 /// The commands of the fenced console blocks: lines behind `$ `, without their comments.
 fn console_lines(text: &str) -> Vec<&str> {
@@ -47,9 +52,9 @@ fn is_understood(arguments: &[&str]) -> bool {
 }
 
 #[test]
-fn every_observer_command_in_the_readme_is_understood() {
-    let commands: Vec<_> =
-        console_lines(README).into_iter().filter_map(observer_arguments).collect();
+fn every_observer_command_in_readme_and_recipes_is_understood() {
+    let texts = [README].into_iter().chain(RECIPES.iter().copied());
+    let commands: Vec<_> = texts.flat_map(console_lines).filter_map(observer_arguments).collect();
     assert!(commands.len() >= 5, "found only {commands:?}");
     for arguments in commands {
         // Without the feature `live` there is nothing but files to read.

@@ -9,6 +9,8 @@
 #![cfg(feature = "live")]
 
 mod harness;
+#[path = "../common/recipe.rs"]
+mod recipe;
 
 mod attach;
 mod capture_file;
@@ -20,6 +22,7 @@ mod killed;
 mod load;
 mod privileges;
 mod quiet;
+mod recipes;
 mod retries;
 mod small_ring;
 mod tunnels;

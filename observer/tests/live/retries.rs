@@ -9,6 +9,9 @@ use example::Story;
 
 use crate::harness::can_run;
 use crate::harness::namespace::Namespace;
+use crate::recipe::{blocks, shape};
+
+const RECIPE: &str = include_str!("../../../docs/recipes/every-attempt-behind-a-proxy.md");
 
 #[test]
 fn every_attempt_of_a_retrying_proxy_is_seen_where_its_log_has_one_line() {
@@ -20,6 +23,9 @@ fn every_attempt_of_a_retrying_proxy_is_seen_where_its_log_has_one_line() {
     story.check().unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(story.access_log, "PUT /orders/7 200\n");
     assert_eq!(story.exchanges.len(), 4, "{story}");
+
+    let [shown] = &blocks(RECIPE, "output")[..] else { panic!("one block") };
+    assert_eq!(shape(&story.to_string()), shape(shown), "the recipe shows something else");
 
     // What the check is worth: without any one of them it fails and names it.
     for n in 0..story.exchanges.len() {

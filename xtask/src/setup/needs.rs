@@ -161,6 +161,7 @@ const TOOLS: &[Tool] = &[
         pacman: "python",
         ..same("python3", "", "python3")
     },
+    same("jq", "asks the questions of a recipe", "jq"),
     Tool {
         program: "go",
         why: "a net/http server whose handlers live tests watch from outside",
