@@ -22,6 +22,7 @@ use self::sinks::Sink;
 pub struct Config {
     pub capture: Capture,
     pub http: Http,
+    pub engine: Engine,
     pub output: Output,
     pub sinks: Vec<Sink>,
     pub control: Control,
@@ -66,6 +67,16 @@ pub struct Http {
     /// Report each WebSocket message, with so many bytes of it.
     pub ws_messages: bool,
     pub ws_message_bytes: u32,
+}
+
+/// How much the engine keeps at most.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Flows held at once.
+    pub max_flows: u32,
+    /// Bytes held in all that came out of order.
+    pub buffer_bytes: u32,
 }
 
 /// The simple way to say where events go.
@@ -246,6 +257,12 @@ impl Default for Capture {
     }
 }
 
+impl Default for Engine {
+    fn default() -> Self {
+        Self { max_flows: 262_144, buffer_bytes: 64 << 20 }
+    }
+}
+
 impl Default for Output {
     fn default() -> Self {
         Self { file: Some(PathBuf::from("-")) }
@@ -271,6 +288,7 @@ pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 const KEYS: &[(&str, &[&str])] = &[
     ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows", "tls"]),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
+    ("engine", &["max_flows", "buffer_bytes"]),
     ("output", &["file"]),
     ("sinks", sinks::KEYS),
     ("control", &["socket"]),

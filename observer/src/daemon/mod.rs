@@ -17,6 +17,7 @@ use crate::pipeline;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
 use crate::sink::{News, Sinks};
+use crate::tcp::Limits;
 
 /// What a daemon is told beside its configuration.
 pub struct Orders<'a> {
@@ -61,6 +62,11 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
                 messages: config.http.ws_messages.then_some(config.http.ws_message_bytes as usize),
+                limits: Limits {
+                    flows: config.engine.max_flows as usize,
+                    total_bytes: config.engine.buffer_bytes as usize,
+                    ..pipeline::Config::live().limits
+                },
                 ..pipeline::Config::live()
             };
             let worker = Worker::new(source, engine);

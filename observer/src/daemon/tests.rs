@@ -14,6 +14,7 @@ struct Script<'a> {
     sent: bool,
     stop: &'a AtomicBool,
     fails: bool,
+    clock_shift: i64,
 }
 
 impl Source for Script<'_> {
@@ -31,6 +32,16 @@ impl Source for Script<'_> {
             anyhow::ensure!(!self.fails, "the ring has gone");
         }
         Ok(0)
+    }
+
+    fn detach(&mut self) {}
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn clock_shift(&self) -> i64 {
+        self.clock_shift
     }
 
     fn apply(&mut self, _: crate::segment::Directive) {}
@@ -80,7 +91,8 @@ fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::R
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events");
     let stop = AtomicBool::new(false);
-    let source = Script { turns: Cell::new(turns), sent: false, stop: &stop, fails };
+    let source =
+        Script { turns: Cell::new(turns), sent: false, stop: &stop, fails, clock_shift: 0 };
     let orders =
         Orders { stop: &stop, reload: &AtomicBool::new(false), duration: None, say: &|_| {} };
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
@@ -136,7 +148,8 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
     }
     let mut sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     sinks.attach_tails(tails);
-    let source = Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false };
+    let source =
+        Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false, clock_shift: 0 };
     let worker = Worker::new(source, pipeline::Config::default());
     serve(worker, sinks, Duration::from_secs(60), &orders).unwrap();
     server.stop();

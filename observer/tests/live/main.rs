@@ -17,6 +17,7 @@ mod exchanges;
 mod go;
 mod hotplug;
 mod killed;
+mod ledger;
 mod load;
 mod privileges;
 mod quiet;
