@@ -27,6 +27,7 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     pub control: Control,
     pub stats: Stats,
+    pub shutdown: Shutdown,
 }
 
 /// What to capture, and how.
@@ -102,6 +103,15 @@ pub struct Control {
 pub struct Stats {
     #[serde(deserialize_with = "interval")]
     pub interval: Duration,
+}
+
+/// How the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long sinks may take to write what is there.
+    #[serde(deserialize_with = "interval")]
+    pub deadline: Duration,
 }
 
 /// A network, or a single address as the network that holds it alone.
@@ -281,6 +291,12 @@ impl Default for Stats {
     }
 }
 
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(5) }
+    }
+}
+
 /// Where the daemon listens and `tail` looks, unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 
@@ -293,6 +309,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("sinks", sinks::KEYS),
     ("control", &["socket"]),
     ("stats", &["interval"]),
+    ("shutdown", &["deadline"]),
 ];
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn values_are_taken() {
                 backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
                 buffer_bytes = 1048576\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
-                [stats]\ninterval = '1h 30m'";
+                [stats]\ninterval = '1h 30m'\n[shutdown]\ndeadline = '1m'";
     let config = Config::parse(text).unwrap();
     let hosts = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     assert_eq!(
@@ -48,6 +48,7 @@ fn values_are_taken() {
             sinks: Vec::new(),
             control: Control { socket: "".into() },
             stats: Stats { interval: Duration::from_secs(5400) },
+            shutdown: Shutdown { deadline: Duration::from_secs(60) },
         }
     );
 }

@@ -43,6 +43,11 @@ impl<S: Source> Worker<S> {
         Ok(())
     }
 
+    /// Whether later events tell of every header field.
+    pub fn report_headers(&mut self, headers: bool) {
+        self.drive.report_headers(headers);
+    }
+
     /// What went wrong without stopping the capture, since the last call.
     pub fn take_warnings(&mut self) -> Vec<String> {
         self.drive.take_warnings()

@@ -84,8 +84,14 @@ impl<S: Source> Drive<S> {
     /// How long the next turn may wait before the engine has something to do.
     pub fn patience(&self) -> Duration {
         let due = self.engine.poll_timeout();
-        let due = due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
+        let due =
+            due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
         due.clamp(Duration::from_millis(1), TICK)
+    }
+
+    /// Whether later events tell of every header field.
+    pub fn report_headers(&mut self, headers: bool) {
+        self.engine.report_headers(headers);
     }
 
     /// What went wrong without stopping the capture, since the last call.

@@ -21,6 +21,7 @@ mod ledger;
 mod load;
 mod privileges;
 mod quiet;
+mod reload;
 mod retries;
 mod small_ring;
 mod tunnels;
