@@ -76,6 +76,7 @@ fn statistics_are_valid() {
     use observer::event::stats::{Ledger, SinkStats, Snapshot, TailStats};
     let full = Snapshot {
         uptime_ns: Some(1),
+        events: Some(9),
         capture: Some(Ledger {
             seen: u64::MAX,
             filtered: [("not_http", 2)].into(),

@@ -39,8 +39,9 @@ pub(crate) enum Command {
     /// Run the daemon: events to standard output or a file, and a socket for `observer tail`
     ///
     /// Writes one JSON object a line and serves `observer tail`. Options override the configuration
-    /// file. SIGTERM or Ctrl-C ends it: what is half done is reported as it stands, everything is
-    /// written, and a summary with the losses goes to standard error.
+    /// file; SIGHUP reads that again and opens files anew. SIGTERM or Ctrl-C ends it: what is half
+    /// done is reported as it stands, everything is written, and a summary with the losses goes to
+    /// standard error.
     #[cfg(feature = "live")]
     Run(Box<RunArgs>),
     /// Set the TCP flag DTH (RFC 9401) on segments of this host
@@ -97,6 +98,9 @@ pub(crate) struct RunArgs {
     /// Configuration file (TOML); docs/observer.example.toml explains every key
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Look whether the configuration, with these options over it, can be used; start nothing
+    #[arg(long)]
+    pub(crate) check_config: bool,
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
     /// Report all header fields, secrets masked, not only the promoted ones

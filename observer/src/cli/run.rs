@@ -10,10 +10,21 @@ use crate::sink::control::server;
 
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let config = configuration(args).map_err(Failure::Config)?;
+    if args.check_config {
+        let sinks: Vec<_> = config.all_sinks().into_iter().map(|sink| sink.name).collect();
+        complain(format_args!("the configuration is good; events go to {}", sinks.join(", ")));
+        return Ok(());
+    }
     let stop = signals::stop_flag()?;
     let reload = signals::reload_flag()?;
     let say = |message: &str| complain(format_args!("{message}"));
-    let orders = Orders { stop: &stop, reload: &reload, duration: args.duration, say: &say };
+    let orders = Orders {
+        stop: &stop,
+        reload: &reload,
+        configuration: &|| configuration(args),
+        duration: args.duration,
+        say: &say,
+    };
     match daemon::run(&config, &orders) {
         Ok(last) => {
             for line in summary::daemon(&last) {

@@ -114,6 +114,7 @@ mod tests {
         };
         let last = Snapshot {
             uptime_ns: Some(61_000_000_000),
+            events: Some(3),
             capture: Some(Ledger { seen: 5, emitted: 5, ..Ledger::default() }),
             engine: Some([("exchanges", 1)].into()),
             sinks: vec![sink("/var/log/o", 2, 1), sink("tail", 0, 0)],

@@ -19,6 +19,11 @@ impl Config {
     /// Looks at what no single value shows, and at what types do not refuse.
     pub(super) fn check(&self) -> Result<(), Wrong> {
         self.capture.check()?;
+        let wrong = |key, message| Wrong { section: "engine", key, message };
+        in_range("max_flows", self.engine.max_flows.into(), 16, 4 << 20)
+            .map_err(|message| wrong("max_flows", message))?;
+        in_range("buffer_bytes", self.engine.buffer_bytes.into(), 1 << 20, 1 << 30)
+            .map_err(|message| wrong("buffer_bytes", message))?;
         if self.output.file.as_deref().is_some_and(|file| file.as_os_str().is_empty()) {
             let message = "`file = \"\"` names no file: write a path, or \"-\" for standard output";
             return Err(Wrong { section: "output", key: "file", message: message.to_owned() });

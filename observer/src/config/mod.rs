@@ -22,10 +22,12 @@ use self::sinks::Sink;
 pub struct Config {
     pub capture: Capture,
     pub http: Http,
+    pub engine: Engine,
     pub output: Output,
     pub sinks: Vec<Sink>,
     pub control: Control,
     pub stats: Stats,
+    pub shutdown: Shutdown,
 }
 
 /// What to capture, and how.
@@ -68,6 +70,16 @@ pub struct Http {
     pub ws_message_bytes: u32,
 }
 
+/// How much the engine keeps at most.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Engine {
+    /// Flows held at once.
+    pub max_flows: u32,
+    /// Bytes held in all that came out of order.
+    pub buffer_bytes: u32,
+}
+
 /// The simple way to say where events go.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -91,6 +103,15 @@ pub struct Control {
 pub struct Stats {
     #[serde(deserialize_with = "interval")]
     pub interval: Duration,
+}
+
+/// How the daemon ends.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Shutdown {
+    /// How long sinks may take to write what is there.
+    #[serde(deserialize_with = "interval")]
+    pub deadline: Duration,
 }
 
 /// A network, or a single address as the network that holds it alone.
@@ -246,6 +267,12 @@ impl Default for Capture {
     }
 }
 
+impl Default for Engine {
+    fn default() -> Self {
+        Self { max_flows: 262_144, buffer_bytes: 64 << 20 }
+    }
+}
+
 impl Default for Output {
     fn default() -> Self {
         Self { file: Some(PathBuf::from("-")) }
@@ -264,6 +291,12 @@ impl Default for Stats {
     }
 }
 
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(5) }
+    }
+}
+
 /// Where the daemon listens and `tail` looks, unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 
@@ -271,10 +304,12 @@ pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 const KEYS: &[(&str, &[&str])] = &[
     ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows", "tls"]),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
+    ("engine", &["max_flows", "buffer_bytes"]),
     ("output", &["file"]),
     ("sinks", sinks::KEYS),
     ("control", &["socket"]),
     ("stats", &["interval"]),
+    ("shutdown", &["deadline"]),
 ];
 
 #[cfg(test)]

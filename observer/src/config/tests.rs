@@ -25,8 +25,9 @@ fn an_empty_file_is_the_default() {
 fn values_are_taken() {
     let text = "[capture]\ninterfaces = ['lo']\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
                 backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
-                body_bytes = 100\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
-                [stats]\ninterval = '1h 30m'";
+                body_bytes = 100\n[engine]\nmax_flows = 999\n\
+                buffer_bytes = 1048576\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
+                [stats]\ninterval = '1h 30m'\n[shutdown]\ndeadline = '1m'";
     let config = Config::parse(text).unwrap();
     let hosts = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     assert_eq!(
@@ -42,10 +43,12 @@ fn values_are_taken() {
                 tls: false,
             },
             http: Http { headers: true, body_bytes: 100, ..Http::default() },
+            engine: Engine { max_flows: 999, buffer_bytes: 1 << 20 },
             output: Output { file: Some("/tmp/x".into()) },
             sinks: Vec::new(),
             control: Control { socket: "".into() },
             stats: Stats { interval: Duration::from_secs(5400) },
+            shutdown: Shutdown { deadline: Duration::from_secs(60) },
         }
     );
 }

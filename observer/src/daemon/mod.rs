@@ -4,11 +4,14 @@
 //! sink has a thread of its own, and so has the control socket; they see batches. This module knows
 //! no command line and no HTTP.
 
+mod reload;
+mod systemd;
 pub mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::systemd::Manager;
 use self::worker::Worker;
 use crate::config::Config;
 use crate::drive::{Source, live, monotonic, now};
@@ -17,13 +20,16 @@ use crate::pipeline;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
 use crate::sink::{News, Sinks};
+use crate::tcp::Limits;
 
 /// What a daemon is told beside its configuration.
 pub struct Orders<'a> {
     /// Set from a signal handler: drain, flush and end.
     pub stop: &'a AtomicBool,
-    /// Set from a signal handler: open files anew.
+    /// Set from a signal handler: read the configuration again.
     pub reload: &'a AtomicBool,
+    /// Reads it.
+    pub configuration: &'a dyn Fn() -> anyhow::Result<Config>,
     /// End by itself after this long.
     pub duration: Option<Duration>,
     /// Says one line to the operator.
@@ -61,10 +67,18 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
                 headers: config.http.headers,
                 body_prefix: config.http.body_bytes as usize,
                 messages: config.http.ws_messages.then_some(config.http.ws_message_bytes as usize),
+                limits: Limits {
+                    flows: config.engine.max_flows as usize,
+                    total_bytes: config.engine.buffer_bytes as usize,
+                    ..pipeline::Config::live().limits
+                },
                 ..pipeline::Config::live()
             };
+            let status = format!("watching {} interfaces", source.n_interfaces());
+            let manager = Manager::from_environment();
+            manager.ready(&status);
             let worker = Worker::new(source, engine);
-            serve(worker, sinks, config.stats.interval, orders)
+            serve(worker, sinks, manager, config.clone(), orders)
         }
         Err(err) => Err(err.into()),
     };
@@ -78,11 +92,12 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
 fn serve<S: Source<Error: Into<anyhow::Error>>>(
     mut worker: Worker<S>,
     mut sinks: Sinks,
-    interval: Duration,
+    mut manager: Manager,
+    mut config: Config,
     orders: &Orders<'_>,
 ) -> anyhow::Result<Snapshot> {
     let start = monotonic();
-    let mut stats_due = start + interval;
+    let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
     let mut failed = Ok(());
     loop {
@@ -91,7 +106,15 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
             break;
         }
         if orders.reload.swap(false, Ordering::Relaxed) {
-            sinks.reopen();
+            manager.reloading();
+            match (orders.configuration)() {
+                Ok(new) => reload::apply(new, &mut config, &mut worker, &mut sinks)
+                    .iter()
+                    .for_each(|what| (orders.say)(what)),
+                Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),
+            }
+            manager.ready("reloaded");
+            stats_due = stats_due.min(monotonic() + config.stats.interval);
         }
         if let Err(err) = worker.turn() {
             failed = Err(err.into());
@@ -102,7 +125,7 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         }
         sinks.serve(now(), |stats| worker.snapshot(stats.to_vec()));
         if moment >= stats_due {
-            stats_due += interval;
+            stats_due += config.stats.interval;
             worker.batch.push_stats(&worker.snapshot(sinks.stats()), now());
         }
         if worker.is_due() {
@@ -112,15 +135,22 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         if tell(sinks.news(), orders) {
             break;
         }
+        manager.turned(moment, || worker.snapshot(sinks.stats()));
     }
-    let last = end_well(worker, sinks, orders);
+    manager.stopping();
+    let last = end_well(worker, sinks, config.shutdown.deadline, orders);
     failed.map(|()| last)
 }
 
 /// What is half done is reported as it stands, then the account: what it says of each sink is what
 /// became of every event before it. The last numbers, which include itself, are returned.
-fn end_well<S: Source>(mut worker: Worker<S>, mut sinks: Sinks, orders: &Orders<'_>) -> Snapshot {
-    let deadline = monotonic() + DRAIN;
+fn end_well<S: Source>(
+    mut worker: Worker<S>,
+    mut sinks: Sinks,
+    patience: Duration,
+    orders: &Orders<'_>,
+) -> Snapshot {
+    let deadline = monotonic() + patience;
     worker.finish();
     sinks.write(&mut worker.batch, now());
     sinks.drain(deadline);
@@ -138,9 +168,6 @@ fn tell(news: News, orders: &Orders<'_>) -> bool {
     }
     news.all_closed
 }
-
-/// How long sinks may take at the end to write what is there.
-const DRAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use super::*;
 use crate::config;
 use crate::event::stats::Ledger;
-use crate::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags};
+use crate::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 
 /// One exchange in the first turn, then nothing; in all `turns` times. Then it sets the flag that a signal would
 /// set, or fails.
@@ -14,6 +14,7 @@ struct Script<'a> {
     sent: bool,
     stop: &'a AtomicBool,
     fails: bool,
+    clock_shift: i64,
 }
 
 impl Source for Script<'_> {
@@ -31,6 +32,16 @@ impl Source for Script<'_> {
             anyhow::ensure!(!self.fails, "the ring has gone");
         }
         Ok(0)
+    }
+
+    fn detach(&mut self) {}
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn clock_shift(&self) -> i64 {
+        self.clock_shift
     }
 
     fn apply(&mut self, _: crate::segment::Directive) {}
@@ -80,12 +91,19 @@ fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::R
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events");
     let stop = AtomicBool::new(false);
-    let source = Script { turns: Cell::new(turns), sent: false, stop: &stop, fails };
-    let orders =
-        Orders { stop: &stop, reload: &AtomicBool::new(false), duration: None, say: &|_| {} };
+    let source =
+        Script { turns: Cell::new(turns), sent: false, stop: &stop, fails, clock_shift: 0 };
+    let orders = Orders {
+        stop: &stop,
+        reload: &AtomicBool::new(false),
+        configuration: &|| Ok(Config::default()),
+        duration: None,
+        say: &|_| {},
+    };
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     let worker = Worker::new(source, pipeline::Config::default());
-    let result = serve(worker, sinks, interval, &orders);
+    let config = Config { stats: config::Stats { interval }, ..Config::default() };
+    let result = serve(worker, sinks, Manager::from_environment(), config, &orders);
     (std::fs::read_to_string(&path).unwrap(), result)
 }
 
@@ -125,8 +143,13 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (path, socket) = (folder.path().join("events"), folder.path().join("s"));
     let stop = AtomicBool::new(false);
-    let orders =
-        Orders { stop: &stop, reload: &AtomicBool::new(false), duration: None, say: &|_| {} };
+    let orders = Orders {
+        stop: &stop,
+        reload: &AtomicBool::new(false),
+        configuration: &|| Ok(Config::default()),
+        duration: None,
+        say: &|_| {},
+    };
     let (server, mut tails) = Server::start(&socket, &control::Hello::default()).unwrap();
     let mut client = Connection::attach(&socket).unwrap();
     // The hello comes before the capture thread is asked; wait until it has been.
@@ -136,9 +159,11 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
     }
     let mut sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     sinks.attach_tails(tails);
-    let source = Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false };
+    let source =
+        Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false, clock_shift: 0 };
     let worker = Worker::new(source, pipeline::Config::default());
-    serve(worker, sinks, Duration::from_secs(60), &orders).unwrap();
+    let manager = Manager::from_environment();
+    serve(worker, sinks, manager, Config::default(), &orders).unwrap();
     server.stop();
     let mut received = Vec::new();
     loop {

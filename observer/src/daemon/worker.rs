@@ -34,12 +34,18 @@ impl<S: Source> Worker<S> {
             None => self.drive.patience(),
         };
         let Self { drive, batch, .. } = self;
+        batch.set_clock_shift(drive.clock_shift());
         let n_segments = drive.turn(patience, |event| batch.push(&event))?;
         self.idle = n_segments == 0;
         if self.oldest.is_none() && !self.batch.is_empty() {
             self.oldest = Some(monotonic());
         }
         Ok(())
+    }
+
+    /// Whether later events tell of every header field.
+    pub fn report_headers(&mut self, headers: bool) {
+        self.drive.report_headers(headers);
     }
 
     /// What went wrong without stopping the capture, since the last call.
@@ -58,7 +64,7 @@ impl<S: Source> Worker<S> {
         self.oldest = None;
     }
 
-    /// Takes what the source still holds, then ends every flow as it stands.
+    /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self) {
         let Self { drive, batch, .. } = self;
         drive.finish(|event| batch.push(&event));
@@ -66,7 +72,7 @@ impl<S: Source> Worker<S> {
 
     /// All numbers as they are now.
     pub fn snapshot(&self, sinks: Vec<SinkStats>) -> Snapshot {
-        self.drive.snapshot(sinks)
+        Snapshot { events: Some(self.batch.n_made()), ..self.drive.snapshot(sinks) }
     }
 }
 

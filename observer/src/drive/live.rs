@@ -10,7 +10,7 @@ use crate::capture::live::{
 };
 use crate::config;
 use crate::event::stats::Ledger;
-use crate::segment::{Directive, Segment};
+use crate::segment::{Directive, Segment, Timestamp};
 
 /// A running capture.
 pub struct Live {
@@ -77,6 +77,18 @@ impl Source for Live {
         handle: impl FnMut(&Segment<'_>),
     ) -> Result<usize, CaptureError> {
         self.capture.poll(timeout, handle)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.capture.now()
+    }
+
+    fn clock_shift(&self) -> i64 {
+        self.capture.clock_shift()
+    }
+
+    fn detach(&mut self) {
+        self.capture.detach();
     }
 
     fn apply(&mut self, directive: Directive) {

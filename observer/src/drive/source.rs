@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{monotonic, now};
+use super::monotonic;
 use crate::event::Event;
 use crate::event::stats::{Ledger, SinkStats, Snapshot};
 use crate::pipeline::{Config, Pipeline, Stats};
@@ -29,6 +29,15 @@ pub trait Source {
 
     /// Does what the engine asks. Where it cannot, more is copied than is needed, and that is all.
     fn apply(&mut self, directive: Directive);
+
+    /// The time of a segment that would come now.
+    fn now(&self) -> Timestamp;
+
+    /// Nanoseconds to add to it for the time of day: somebody has set the clock since the start.
+    fn clock_shift(&self) -> i64;
+
+    /// Sees nothing new from here on; what it holds can still be polled.
+    fn detach(&mut self);
 
     /// The kernel's account so far.
     fn ledger(&self) -> Result<Ledger, Self::Error>;
@@ -67,7 +76,7 @@ impl<S: Source> Drive<S> {
         }
         // While segments come, time is theirs: the rings may hold answers that are older than the
         // wall clock, and a deadline must not pass before they are read.
-        engine.handle_timeout(last.unwrap_or_else(now));
+        engine.handle_timeout(last.unwrap_or_else(|| source.now()));
         drain(engine, &mut handle);
         Ok(n_segments)
     }
@@ -75,8 +84,14 @@ impl<S: Source> Drive<S> {
     /// How long the next turn may wait before the engine has something to do.
     pub fn patience(&self) -> Duration {
         let due = self.engine.poll_timeout();
-        let due = due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(now())));
+        let due =
+            due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
         due.clamp(Duration::from_millis(1), TICK)
+    }
+
+    /// Whether later events tell of every header field.
+    pub fn report_headers(&mut self, headers: bool) {
+        self.engine.report_headers(headers);
     }
 
     /// What went wrong without stopping the capture, since the last call.
@@ -84,10 +99,17 @@ impl<S: Source> Drive<S> {
         self.source.take_warnings()
     }
 
-    /// Takes what the source still holds, then ends every flow as it stands.
+    /// Nanoseconds to add to the times of events for the time of day; see
+    /// [`Source::clock_shift`].
+    pub fn clock_shift(&self) -> i64 {
+        self.source.clock_shift()
+    }
+
+    /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self, mut handle: impl FnMut(Event)) {
         let Self { source, engine, .. } = self;
-        for _ in 0..MAX_LAST_POLLS {
+        source.detach();
+        loop {
             let polled = source.poll(Duration::ZERO, |segment| {
                 engine.handle_segment(segment);
                 drain(engine, &mut handle);
@@ -97,7 +119,7 @@ impl<S: Source> Drive<S> {
                 break;
             }
         }
-        engine.finish(now());
+        engine.finish(source.now());
         drain(engine, &mut handle);
     }
 
@@ -106,6 +128,7 @@ impl<S: Source> Drive<S> {
         let uptime = (monotonic() - self.start).as_nanos();
         Snapshot {
             uptime_ns: u64::try_from(uptime).ok(),
+            events: None,
             capture: self.source.ledger().ok(),
             engine: Some(counters(self.engine.stats())),
             sinks,
@@ -152,5 +175,3 @@ fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
 
 /// The longest wait for segments, so that the caller gets to look at its signals.
 const TICK: Duration = Duration::from_millis(100);
-/// Rings are emptied at the end, but not for ever: traffic may go on.
-const MAX_LAST_POLLS: usize = 64;

@@ -109,6 +109,10 @@ pub struct TailStats {
 pub struct Snapshot {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_ns: Option<u64>,
+    /// Lines made so far, statistics among them: what sinks that were there from the start were
+    /// offered, and what waits to be given to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<Ledger>,
     /// The engine's own counters, under the names of `pipeline::Stats`.
@@ -198,12 +202,13 @@ mod tests {
         check(
             &Snapshot {
                 uptime_ns: Some(5),
+                events: Some(6),
                 capture: Some(capture),
                 engine: Some([("exchanges", 2), ("segments", 4)].into()),
                 sinks: vec![sink],
                 tail: Some(TailStats { sent: 2, dropped: 0 }),
             },
-            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":1,"errors":0,"offered":6,"waiting":3,"waiting_bytes":1200,"lost_by":{"queue_full":1}}],"tail":{"sent":2,"dropped":0}}}}"#,
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"events":6,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":1,"errors":0,"offered":6,"waiting":3,"waiting_bytes":1200,"lost_by":{"queue_full":1}}],"tail":{"sent":2,"dropped":0}}}}"#,
         );
     }
 }

@@ -98,6 +98,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether later events tell of every header field.
+    pub fn report_headers(&mut self, headers: bool) {
+        self.output.config.headers = headers;
+    }
+
     /// Takes one segment. Segments of one flow come in the order in which they were captured.
     pub fn handle_segment(&mut self, segment: &Segment<'_>) {
         self.handle_timeout(segment.time);

@@ -11,6 +11,7 @@ mod queue;
 mod runner;
 mod set;
 mod spool;
+mod stamp;
 mod target;
 
 pub use self::set::{News, OpenError, Sinks};
@@ -47,12 +48,28 @@ pub struct Batch {
     n_full_bytes: usize,
     /// Pieces that sinks may still hold; when they do no more, their memory is used again.
     lent: VecDeque<Arc<Lines>>,
+    n_made: u64,
+    clock_shift_ns: i64,
 }
 
 impl Batch {
     pub fn push(&mut self, event: &Event) {
+        let start = self.open.bytes.len();
         event.write_json(&mut self.open.bytes);
+        if self.clock_shift_ns != 0 {
+            stamp::shift(self.open.bytes.get_mut(start..).unwrap_or_default(), self.clock_shift_ns);
+        }
         self.end_line();
+    }
+
+    /// From here on events are told by a clock that was set by so much; see [`stamp`].
+    pub fn set_clock_shift(&mut self, nanoseconds: i64) {
+        self.clock_shift_ns = nanoseconds;
+    }
+
+    /// Lines made since the start.
+    pub fn n_made(&self) -> u64 {
+        self.n_made
     }
 
     pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
@@ -82,6 +99,7 @@ impl Batch {
     fn end_line(&mut self) {
         self.open.bytes.push(b'\n');
         self.open.n_events += 1;
+        self.n_made += 1;
         if self.open.bytes.len() >= PIECE {
             self.fill_up();
         }

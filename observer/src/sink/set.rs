@@ -110,9 +110,35 @@ impl Sinks {
         news
     }
 
-    /// Has each file opened anew: somebody has moved them.
-    pub fn reopen(&self) {
+    /// Makes the sinks those of `configs`: ends what is not among them, has files of the others
+    /// opened anew, and starts what is new. Says what was done.
+    ///
+    /// What ends gets [`RETIRE`] to write what it holds, and that is the one time that the caller
+    /// waits for a sink: a successor must not write to the same file meanwhile.
+    pub fn apply(&mut self, configs: &[Sink]) -> Vec<String> {
+        let mut said = Vec::new();
+        let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|sink| configs.contains(&sink.config));
+        self.running = stay;
+        go.iter().for_each(|sink| sink.queue.end());
+        let deadline = monotonic() + RETIRE;
+        for sink in go {
+            sink.queue.wait_ended(left(deadline));
+            let SinkStats { name, events, lost, .. } = sink.stats();
+            said.push(format!("sink {name} has ended: {events} events written, {lost} lost"));
+        }
         self.running.iter().for_each(|sink| sink.queue.reopen());
+        for config in configs {
+            if self.running.iter().any(|sink| sink.config == *config) {
+                continue;
+            }
+            match self.add(config) {
+                Ok(()) => said.push(format!("sink {} has begun", config.name)),
+                Err(err) => said.push(format!("{err}")),
+            }
+        }
+        said
     }
 
     pub fn stats(&self) -> Vec<SinkStats> {
@@ -204,4 +230,6 @@ fn advice(source: &std::io::Error) -> &'static str {
     }
 }
 
+/// How long a sink that is taken out of the configuration may take to write what it holds.
+const RETIRE: Duration = Duration::from_secs(2);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -82,11 +82,38 @@ fn a_file_that_was_moved_away_is_made_again_when_that_is_asked() {
     fs::rename(folder.path().join("e"), folder.path().join("e.1")).unwrap();
     rig.push(2, 300);
     rig.until("/e", "the events", |stats| stats.waiting == 0);
-    rig.reopen();
+    assert!(rig.apply(&folder, "[output]\nfile = 'DIR/e'\n").is_empty());
     until("a new file", || folder.path().join("e").exists().then_some(()));
     rig.push(4, 300);
     rig.end(LONG);
     let files = contents(&folder, "e");
     assert_eq!(numbers(&files[0].1), [0, 1, 2, 3, 4]);
     assert_eq!(numbers(&files[1].1), [5, 6, 7, 8]);
+}
+
+#[test]
+fn sinks_come_and_go_with_the_configuration_and_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let one =
+        |name: &str| format!("[[sinks]]\ntype = 'file'\npath = 'DIR/{name}'\nname = '{name}'\n");
+    let mut rig = Rig::start(&folder, &(one("a") + &one("b")));
+    rig.push(3, 300);
+    let said = rig.apply(&folder, &(one("b") + &one("c")));
+    assert_eq!(said, ["sink a has ended: 3 events written, 0 lost", "sink c has begun"]);
+    rig.push(2, 300);
+    // The same file with another rule: nothing is lost between the two, or written twice.
+    let changed = one("b") + "rotate_bytes = 1000000\n";
+    let said = rig.apply(&folder, &(changed.clone() + &one("c")));
+    assert_eq!(said, ["sink b has ended: 5 events written, 0 lost", "sink b has begun"]);
+    rig.push(4, 300);
+    let gone = "[[sinks]]\ntype = 'file'\npath = 'DIR/no/such/folder'\n";
+    let said = rig.apply(&folder, &(changed + &one("c") + gone));
+    assert!(said[0].starts_with("cannot open ") && said.len() == 1, "{said:?}");
+    let (stats, _) = rig.end(LONG);
+    let counts: Vec<_> = stats.iter().map(|stats| (stats.name.as_str(), stats.events)).collect();
+    assert_eq!(counts, [("c", 6), ("b", 4)]);
+    let read = |name| numbers(&fs::read_to_string(folder.path().join(name)).unwrap());
+    assert_eq!(read("a"), [0, 1, 2]);
+    assert_eq!(read("b"), (0..9).collect::<Vec<_>>());
+    assert_eq!(read("c"), (3..9).collect::<Vec<_>>());
 }

@@ -18,10 +18,7 @@ impl Rig {
     /// `text` is TOML; `DIR` stands for the folder.
     #[track_caller]
     pub(crate) fn start(folder: &tempfile::TempDir, text: &str) -> Self {
-        let path = folder.path().join("observer.toml");
-        std::fs::write(&path, text.replace("DIR", &folder.path().display().to_string())).unwrap();
-        let config = Config::load(&path).unwrap_or_else(|err| panic!("{err}"));
-        let sinks = Sinks::open(&config.all_sinks()).unwrap();
+        let sinks = Sinks::open(&config(folder, text).all_sinks()).unwrap();
         Self { sinks, batch: Batch::default(), n_pushed: 0, said: Vec::new() }
     }
 
@@ -38,8 +35,9 @@ impl Rig {
         self.sinks.write(&mut self.batch, TIME);
     }
 
-    pub(crate) fn reopen(&self) {
-        self.sinks.reopen();
+    /// Applies another configuration, or the same one again.
+    pub(crate) fn apply(&mut self, folder: &tempfile::TempDir, text: &str) -> Vec<String> {
+        self.sinks.apply(&config(folder, text).all_sinks())
     }
 
     /// The numbers of the sink called `name`, which balance.
@@ -67,6 +65,13 @@ impl Rig {
         assert!(last.sinks.iter().all(SinkStats::balances), "{:?}", last.sinks);
         (last.sinks, [self.said, news.say].concat())
     }
+}
+
+#[track_caller]
+fn config(folder: &tempfile::TempDir, text: &str) -> Config {
+    let path = folder.path().join("observer.toml");
+    std::fs::write(&path, text.replace("DIR", &folder.path().display().to_string())).unwrap();
+    Config::load(&path).unwrap_or_else(|err| panic!("{err}"))
 }
 
 /// The number of an event; the line has to be whole.

@@ -103,6 +103,11 @@ const TOOLS: &[Tool] = &[
         ..same("redis-server", "", "redis")
     },
     Tool {
+        program: "faketime",
+        debian: "faketime",
+        ..same("faketime", "a clock that can be set for one process", "libfaketime")
+    },
+    Tool {
         program: "nc",
         why: "sends bytes as they are written: pipelining, broken requests",
         debian: "netcat-openbsd",

@@ -3,28 +3,48 @@
 use std::time::Duration;
 
 use crate::decode::ClockOffset;
+use crate::segment::Timestamp;
 
-/// The offset between the two clocks. NTP slews both alike, so it changes only when somebody sets
-/// the time; it is kept while it is right to a millisecond, so that times within a capture do not
-/// jitter by what one measurement differs from the next.
+/// The offset between the two clocks as it was at the start, and how far somebody has set the time
+/// since. NTP slews both clocks alike, so that the offset changes only then, or when the machine
+/// was asleep.
+///
+/// The capture's time follows the first offset for ever: a flow must not time out, and no duration
+/// come out wrong, because the time of day was set. What is printed is put right with [`shift`].
+///
+/// [`shift`]: Self::shift
 pub(super) struct Clock {
     offset_ns: i64,
+    shift_ns: i64,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
-        Self { offset_ns: measure() }
+        Self { offset_ns: measure(), shift_ns: 0 }
     }
 
     pub(super) fn refresh(&mut self) {
-        let offset_ns = measure();
-        if offset_ns.abs_diff(self.offset_ns) > TOLERANCE_NS {
-            self.offset_ns = offset_ns;
+        let shift_ns = measure().saturating_sub(self.offset_ns);
+        // One measurement differs from the next by microseconds; times within a capture must not
+        // jitter by that.
+        if shift_ns.abs_diff(self.shift_ns) > TOLERANCE_NS {
+            self.shift_ns = shift_ns;
         }
     }
 
     pub(super) fn offset(&self) -> ClockOffset {
         ClockOffset(self.offset_ns)
+    }
+
+    /// What to add to the capture's time for the time of day.
+    pub(super) fn shift(&self) -> i64 {
+        self.shift_ns
+    }
+
+    /// The capture's time now.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = read(libc::CLOCK_MONOTONIC).saturating_add(self.offset_ns);
+        Timestamp(u64::try_from(now).unwrap_or(0))
     }
 }
 

@@ -31,7 +31,7 @@ pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 use observer_common::flow::{STATE_HTTP, STATE_QUIET};
 
 use crate::decode::decode;
-use crate::segment::{FlowKey, Segment, SeqNumber};
+use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
 use clock::Clock;
 use links::{Change, Links};
 use object::Object;
@@ -48,6 +48,7 @@ pub struct Capture {
     object: Object,
     clock: Clock,
     wanted: Interfaces,
+    is_detached: bool,
     attached: BTreeMap<u32, Interface>,
     warnings: Vec<String>,
     undecodable: u64,
@@ -94,6 +95,7 @@ impl Capture {
             object,
             clock: Clock::new(),
             wanted: options.interfaces.clone(),
+            is_detached: false,
             attached: attached.into_iter().map(|link| (link.ifindex, link)).collect(),
             warnings,
             undecodable: 0,
@@ -122,6 +124,17 @@ impl Capture {
             self.follow_links()?;
         }
         Ok(polled.n_records)
+    }
+
+    /// The capture's time now: that of segments seen at this moment.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Nanoseconds by which somebody has set the clock since the start, which [`Capture::now`] and
+    /// the segments' times do not follow.
+    pub fn clock_shift(&self) -> i64 {
+        self.clock.shift()
     }
 
     /// What went wrong without stopping the capture, since the last call.
@@ -190,6 +203,16 @@ impl Capture {
         })
     }
 
+    /// Lets go of the traffic: nothing new is seen from here on. What the ring holds can still be
+    /// polled, and the ledger is final.
+    pub fn detach(&mut self) {
+        self.is_detached = true;
+        match &mut self.tap {
+            Tap::Tc(taps) => taps.release(),
+            Tap::Socket(socket) => socket.release(),
+        }
+    }
+
     /// Attaches to what has come and lets go of what went.
     fn follow_links(&mut self) -> Result<(), CaptureError> {
         for change in self.links.changes()? {
@@ -208,7 +231,7 @@ impl Capture {
     }
 
     fn meet(&mut self, link: Interface) {
-        if !self.wanted.includes(&link.name) {
+        if self.is_detached || !self.wanted.includes(&link.name) {
             return;
         }
         let is_new = !self.attached.contains_key(&link.ifindex);

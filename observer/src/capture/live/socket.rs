@@ -48,6 +48,11 @@ impl PacketSocket {
         Ok(())
     }
 
+    /// Closes everything (packet_release waits until no CPU runs the filter any more).
+    pub(super) fn release(&mut self) {
+        self.sockets.clear();
+    }
+
     pub(super) fn forget(&mut self, ifindex: u32) {
         self.sockets.remove(&ifindex);
     }

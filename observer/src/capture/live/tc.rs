@@ -67,6 +67,13 @@ impl Taps {
         attach(classifier, link, hook, order, &mut self.mode, &mut self.clsact)
     }
 
+    /// Detaches everything. The kernel waits until no CPU runs the programs any more
+    /// (tcx_entry_sync in include/net/tcx.h).
+    pub(super) fn release(&mut self) {
+        self.held.clear();
+        self.clsact = Clsact::new();
+    }
+
     /// The interface is gone, and what was attached to it went with it.
     pub(super) fn forget(&mut self, ifindex: u32) {
         self.clsact.forget(ifindex);

@@ -1,0 +1,72 @@
+//! SIGHUP: the configuration is read again and what can be is applied, without letting go of the
+//! traffic. What was fixed when the programs were loaded is named, and stays as it is until a
+//! restart.
+
+use super::worker::Worker;
+use crate::config::{Capture, Config, Control, Engine, Http, Output, Shutdown, Stats};
+use crate::drive::Source;
+use crate::sink::Sinks;
+
+/// Applies `new` to what runs under `running`, and makes `running` what holds from now on. What to
+/// say about it.
+pub(super) fn apply<S: Source>(
+    new: Config,
+    running: &mut Config,
+    worker: &mut Worker<S>,
+    sinks: &mut Sinks,
+) -> Vec<String> {
+    let fixed = needs_restart(running, &new);
+    let mut changed = Vec::new();
+    if running.http.headers != new.http.headers {
+        running.http.headers = new.http.headers;
+        worker.report_headers(new.http.headers);
+        changed.push(format!("[http] headers is {}", new.http.headers));
+    }
+    if running.stats != new.stats {
+        changed.push(format!("[stats] interval is {:?}", new.stats.interval));
+        running.stats = new.stats.clone();
+    }
+    if running.shutdown != new.shutdown {
+        changed.push(format!("[shutdown] deadline is {:?}", new.shutdown.deadline));
+        running.shutdown = new.shutdown.clone();
+    }
+    changed.extend(sinks.apply(&new.all_sinks()));
+    running.sinks = new.sinks;
+    running.output = new.output;
+    let mut said = vec![match changed.is_empty() {
+        true => "reloaded: nothing has changed; files were opened anew".to_owned(),
+        false => format!("reloaded: {}", changed.join("; ")),
+    }];
+    if !fixed.is_empty() {
+        said.push(format!("changed, and needs a restart to apply: {}", fixed.join(", ")));
+    }
+    said
+}
+
+/// The keys that differ and are fixed while the daemon runs. Each key is taken out of its struct by
+/// name, so that the compiler asks for those that are added.
+fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
+    let Config { capture, http, engine, output, sinks: _, control, stats, shutdown } = new;
+    let Capture { interfaces, ports, hosts, backend, ring_bytes, max_flows, tls } = capture;
+    let Http { headers: _, body_bytes, ws_messages, ws_message_bytes } = http;
+    let Engine { max_flows: engine_flows, buffer_bytes } = engine;
+    let Control { socket } = control;
+    let (Output { file: _ }, Stats { interval: _ }, Shutdown { deadline: _ }) =
+        (output, stats, shutdown);
+    let keys = [
+        ("[capture] interfaces", *interfaces != old.capture.interfaces),
+        ("[capture] ports", *ports != old.capture.ports),
+        ("[capture] hosts", *hosts != old.capture.hosts),
+        ("[capture] backend", *backend != old.capture.backend),
+        ("[capture] ring_bytes", *ring_bytes != old.capture.ring_bytes),
+        ("[capture] max_flows", *max_flows != old.capture.max_flows),
+        ("[capture] tls", *tls != old.capture.tls),
+        ("[http] body_bytes", *body_bytes != old.http.body_bytes),
+        ("[http] ws_messages", *ws_messages != old.http.ws_messages),
+        ("[http] ws_message_bytes", *ws_message_bytes != old.http.ws_message_bytes),
+        ("[engine] max_flows", *engine_flows != old.engine.max_flows),
+        ("[engine] buffer_bytes", *buffer_bytes != old.engine.buffer_bytes),
+        ("[control] socket", *socket != old.control.socket),
+    ];
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
