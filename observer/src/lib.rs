@@ -30,6 +30,8 @@ pub mod watch;
 pub mod sink;
 #[cfg(feature = "live")]
 pub mod daemon;
+#[cfg(feature = "live")]
+pub mod doctor;
 pub mod cli;
 
 /// The Rust examples of README and recipes, compiled.

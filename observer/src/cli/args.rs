@@ -48,6 +48,13 @@ pub(crate) enum Command {
     #[cfg(feature = "live")]
     #[command(subcommand)]
     Dth(DthCommand),
+    /// Say what this host can do, what is missing, and what to do about it
+    ///
+    /// Looks at the kernel, the privileges, each interface and who else is attached to it, the
+    /// daemon, and the TLS libraries of local servers. Changes nothing. Exits with 1 when live
+    /// capture cannot work.
+    #[cfg(feature = "live")]
+    Doctor(DoctorArgs),
     /// Print the JSON Schema of the events
     Schema,
 }
@@ -143,6 +150,20 @@ pub(crate) enum DthCommand {
     /// when the connection has ended, whether it died and how soon, or was only teasing. Watches
     /// all of TCP in this process; through a daemon, as `observer tail` does, only what carries HTTP.
     Watch(TailArgs),
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Configuration file of the daemon, for its ring and its socket
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Socket of the daemon to look for
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[cfg(feature = "live")]

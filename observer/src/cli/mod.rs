@@ -3,6 +3,8 @@
 
 mod args;
 #[cfg(feature = "live")]
+mod doctor;
+#[cfg(feature = "live")]
 mod dth;
 mod filter;
 mod output;
@@ -41,6 +43,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         #[cfg(feature = "live")]
         Command::Dth(command) => dth::run(command, cli.color),
+        #[cfg(feature = "live")]
+        Command::Doctor(args) => doctor::run(args, cli.color),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
     };
@@ -110,21 +114,25 @@ fn schema() -> Result<(), Failure> {
     }
 }
 
+/// Whether standard output gets colours.
+fn wants_colour(color: ColorChoice) -> bool {
+    let no_color = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match color {
+        ColorChoice::Auto => io::stdout().is_terminal() && !no_color(),
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+    }
+}
+
 /// How standard output wants its events.
 fn shape(show: &ShowArgs, color: ColorChoice) -> Shape {
     match show.format {
         Format::Ndjson => Shape::Ndjson,
         Format::Pretty => {
             let terminal = io::stdout().is_terminal();
-            let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            let colour = match color {
-                ColorChoice::Auto => terminal && !no_color,
-                ColorChoice::Always => true,
-                ColorChoice::Never => false,
-            };
             let width = terminal.then(terminal_size::terminal_size).flatten();
             Shape::Pretty(Box::new(Printer::new(Look {
-                colour,
+                colour: wants_colour(color),
                 width: width.map(|(width, _)| usize::from(width.0)),
                 zone: TimeZone::system(),
                 today: Zoned::now().date(),

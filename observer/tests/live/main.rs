@@ -14,6 +14,7 @@ mod recipe;
 
 mod attach;
 mod capture_file;
+mod doctor;
 mod dth;
 mod exchanges;
 mod go;

@@ -62,7 +62,7 @@ fn the_capabilities_that_are_named_are_enough() {
 }
 
 /// The binary where everybody can reach it: a build folder may be root's alone.
-fn binary_for_all() -> (tempfile::TempDir, PathBuf) {
+pub(crate) fn binary_for_all() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = folder.path().join("observer");

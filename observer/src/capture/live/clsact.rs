@@ -111,10 +111,13 @@ impl Mark {
 }
 
 /// A filter in a clsact qdisc.
-struct Filter {
+pub(super) struct Filter {
     /// Names the filter, for its removal.
     message: TcMessage,
-    name: Option<String>,
+    /// What sort of filter it is: `bpf`, `flower`, ...
+    pub(super) kind: String,
+    /// Of its program, if it is one of BPF.
+    pub(super) name: Option<String>,
     program_id: Option<u32>,
 }
 
@@ -144,7 +147,7 @@ fn holds_program(pid: u32, program_id: u32) -> bool {
     })
 }
 
-fn filters(ifindex: u32, hook: u16) -> Result<Vec<Filter>, NetlinkError> {
+pub(super) fn filters(ifindex: u32, hook: u16) -> Result<Vec<Filter>, NetlinkError> {
     let mut request = TcMessage::with_index(ifindex.cast_signed());
     request.header.parent = parent(hook);
     let mut found = Vec::new();
@@ -162,10 +165,18 @@ fn filter(message: TcMessage) -> Option<Filter> {
     if u32::from(header.handle) == 0 {
         return None;
     }
+    let mut kind = String::new();
     let mut name = None;
     let mut program_id = None;
     for attribute in attributes {
-        let TcAttribute::Options(options) = attribute else { continue };
+        let options = match attribute {
+            TcAttribute::Options(options) => options,
+            TcAttribute::Kind(text) => {
+                kind = text;
+                continue;
+            }
+            _ => continue,
+        };
         for option in options {
             match option {
                 TcOption::Bpf(TcFilterBpfOption::ProgName(text)) => name = Some(text),
@@ -174,7 +185,7 @@ fn filter(message: TcMessage) -> Option<Filter> {
             }
         }
     }
-    Some(Filter { message: TcMessage::from_parts(header, Vec::new()), name, program_id })
+    Some(Filter { message: TcMessage::from_parts(header, Vec::new()), kind, name, program_id })
 }
 
 fn remove_if_empty(ifindex: u32) -> Result<(), NetlinkError> {

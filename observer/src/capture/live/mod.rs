@@ -17,6 +17,7 @@ mod options;
 mod privileges;
 mod ring;
 mod socket;
+pub mod survey;
 mod tc;
 
 use std::collections::BTreeMap;

@@ -118,7 +118,7 @@ fn last_marker(name: &str, hook: TcAttachType) -> Option<ProgramId> {
 }
 
 /// Before 6.6 the kernel does not know the attach type and says EINVAL (bpf_prog_attach_check).
-fn is_without_tcx(error: &ProgramError) -> bool {
+pub(super) fn is_without_tcx(error: &ProgramError) -> bool {
     let ProgramError::SyscallError(error) = error else { return false };
     error.io_error.kind() == io::ErrorKind::InvalidInput
 }

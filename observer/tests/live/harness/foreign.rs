@@ -21,6 +21,8 @@ pub(crate) struct Counter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Tcx,
+    /// At the head of the chain as it is now.
+    TcxFirst,
     /// With a clsact qdisc that it makes.
     Clsact,
 }
@@ -33,6 +35,7 @@ impl Counter {
         namespace.inside(|| {
             let options = match way {
                 Way::Tcx => TcAttachOptions::TcxOrder(LinkOrder::last()),
+                Way::TcxFirst => TcAttachOptions::TcxOrder(LinkOrder::first()),
                 Way::Clsact => {
                     qdisc_add_clsact(interface).unwrap();
                     let options = NlOptions { priority: 50, ..NlOptions::default() };
@@ -139,7 +142,7 @@ fn classifier(program: &OwnedFd) -> SchedClassifier {
     let id: u32 = id.trim().parse().unwrap();
     let mut programs = loaded_programs().filter_map(Result::ok);
     let info = programs.find(|program| program.id() == id).unwrap();
-    SchedClassifier::from_program_info(info, "foreign".into()).unwrap()
+    SchedClassifier::from_program_info(info, FILTER_NAME.into()).unwrap()
 }
 
 // include/uapi/linux/bpf.h
@@ -149,3 +152,5 @@ const MAP_TYPE_ARRAY: u32 = 2;
 const PROGRAM_TYPE_SCHED_CLS: u32 = 3;
 /// As bpftool and tc show it.
 pub(crate) const NAME: &str = "foreign_counter";
+/// The name that its filter in a clsact qdisc gets; the first letters of the other one.
+pub(crate) const FILTER_NAME: &str = "foreign";
