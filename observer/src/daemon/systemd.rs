@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 use crate::drive::monotonic;
-use crate::event::stats::Snapshot;
+use crate::event::stats::{Ledger, Snapshot};
 
 /// The line to the service manager. Lives in the work loop: a loop that hangs sends no ping, and
 /// that is the point.
@@ -86,7 +86,7 @@ impl Told {
             seen: ledger.map_or(0, |ledger| ledger.seen),
         };
         let events = snapshot.sinks.iter().map(|sink| sink.lost).sum();
-        (told, Losses { segments: ledger.map_or(0, |ledger| ledger.n_lost()), events })
+        (told, Losses { segments: ledger.map_or(0, Ledger::n_lost), events })
     }
 
     /// Rates since `before`, and what was lost since the start.
@@ -114,7 +114,7 @@ const STATUS_EVERY: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::stats::{Ledger, SinkStats};
+    use crate::event::stats::SinkStats;
 
     #[test]
     fn the_status_line_has_rates_and_losses() {
