@@ -24,6 +24,8 @@ pub mod event;
 // The edges.
 pub mod capture;
 pub mod config;
+#[cfg(feature = "live")]
+mod privileges;
 pub mod drive;
 pub mod watch;
 #[cfg(feature = "live")]

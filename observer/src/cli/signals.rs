@@ -10,6 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::drive::monotonic;
+use crate::privileges;
 
 /// A flag that the first signal sets. Signals are waited for on a thread of their own, which does
 /// nothing until one comes, so that the second one works even when the first thread is stuck.
@@ -18,6 +19,7 @@ pub(super) fn stop_flag() -> anyhow::Result<Arc<AtomicBool>> {
     let flag = Arc::clone(&stop);
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot handle signals")?;
     let wait = move || {
+        privileges::keep_files_alone();
         let mut first: Option<Instant> = None;
         for signal in signals.forever() {
             match first {

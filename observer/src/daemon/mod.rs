@@ -16,11 +16,11 @@ use self::worker::Worker;
 use crate::config::Config;
 use crate::drive::{Source, live, monotonic, now};
 use crate::event::stats::Snapshot;
-use crate::pipeline;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
 use crate::sink::{News, Sinks};
 use crate::tcp::Limits;
+use crate::{pipeline, privileges};
 
 /// What a daemon is told beside its configuration.
 pub struct Orders<'a> {
@@ -74,6 +74,8 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
                 },
                 ..pipeline::Config::live()
             };
+            // Whatever is not given up is what the kernel at hand still asks for.
+            privileges::give_up_loading(|| source.ledger().is_ok());
             let status = format!("watching {} interfaces", source.n_interfaces());
             let manager = Manager::from_environment();
             manager.ready(&status);

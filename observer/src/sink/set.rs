@@ -13,6 +13,7 @@ use super::spool::Spool;
 use super::{Batch, target};
 use crate::config::sinks::{Sink, WhenFull};
 use crate::event::stats::{SinkStats, Snapshot};
+use crate::privileges;
 use crate::segment::Timestamp;
 
 /// Why a sink cannot be had.
@@ -191,7 +192,10 @@ impl Running {
         }
         let target = target::open(config, &notices)?;
         let runner = Runner::new(target, Arc::clone(&queue), spool, notices);
-        std::thread::Builder::new().name("sink".to_owned()).spawn(move || runner.run())?;
+        std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
+            privileges::keep_files_alone();
+            runner.run();
+        })?;
         Ok(Self { config: config.clone(), queue, said_full: None, is_closed: false })
     }
 

@@ -27,6 +27,7 @@ mod quiet;
 mod recipes;
 mod reload;
 mod retries;
+mod service;
 mod small_ring;
 mod tunnels;
 mod watch;

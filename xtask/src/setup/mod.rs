@@ -1,6 +1,7 @@
 //! Owns the set-up: it compares what is installed with what is needed, says what it will install
 //! and why, installs it, and checks that it is there. Doing it twice does nothing the second time.
 
+mod booted;
 mod debian;
 mod distribution;
 mod needs;
@@ -49,6 +50,9 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
     let compiler = ebpf::pick(&found, on_debian);
     let missing = Missing::find(&found, compiler.as_ref(), options, runner::has_program);
     if missing.is_nothing() {
+        if options.tests {
+            booted::prepare(runner)?;
+        }
         let compiler = said(compiler)?;
         eprintln!("setup: nothing is missing; eBPF compiler: {}", compiler.describe());
         return Ok(compiler);
@@ -64,6 +68,9 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
         return Ok(compiler);
     }
     verify(&compiler, options)?;
+    if options.tests {
+        booted::prepare(runner)?;
+    }
     eprintln!("setup: done");
     Ok(compiler)
 }

@@ -107,6 +107,20 @@ const TOOLS: &[Tool] = &[
         debian: "faketime",
         ..same("faketime", "a clock that can be set for one process", "libfaketime")
     },
+    same("debootstrap", "makes the root file system that the tests boot", "debootstrap"),
+    Tool {
+        program: "systemd-nspawn",
+        why: "boots a systemd to test the service in",
+        debian: "systemd-container",
+        pacman: "systemd",
+        ..same("systemd-nspawn", "", "systemd-container")
+    },
+    Tool {
+        program: "prometheus",
+        why: "scrapes the metrics in tests",
+        debian: "prometheus",
+        ..same("prometheus", "", "prometheus")
+    },
     Tool {
         program: "nc",
         why: "sends bytes as they are written: pipelining, broken requests",

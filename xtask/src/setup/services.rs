@@ -22,7 +22,13 @@ use anyhow::Result;
 use crate::runner::{self, Runner};
 
 /// The services that packages among [`super::needs`] bring along: package, then unit or script.
-const SERVICES: &[(&str, &str)] = &[("nginx-light", "nginx"), ("redis-server", "redis-server")];
+const SERVICES: &[(&str, &str)] = &[
+    ("nginx-light", "nginx"),
+    ("redis-server", "redis-server"),
+    ("prometheus", "prometheus"),
+    // Recommended by the one before; not installed by us, but a mirror's settings may differ.
+    ("prometheus", "prometheus-node-exporter"),
+];
 
 /// What is done around an installation.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,5 +84,6 @@ mod tests {
         assert_eq!(services_of(&["curl", "wrk"]), [""; 0]);
         assert_eq!(services_of(&["nginx-light", "curl"]), ["nginx"]);
         assert_eq!(services_of(&["redis-server", "nginx-light"]), ["nginx", "redis-server"]);
+        assert_eq!(services_of(&["prometheus"]), ["prometheus", "prometheus-node-exporter"]);
     }
 }

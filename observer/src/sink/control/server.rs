@@ -27,6 +27,7 @@ use tokio::time::timeout;
 use super::super::Lines;
 use super::{COMMAND, Client, Hello, Request, Tails};
 use crate::event::stats::TailStats;
+use crate::privileges;
 
 /// Why the socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,10 @@ impl Server {
         };
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || runtime.block_on(serve(listener, hello, requests, stopped)))
+            .spawn(move || {
+                privileges::keep_files_alone();
+                runtime.block_on(serve(listener, hello, requests, stopped));
+            })
             .map_err(io)?;
         Ok((Self { stop, thread, file }, Tails::new(receiver)))
     }

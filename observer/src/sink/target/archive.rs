@@ -39,6 +39,7 @@ impl Archive {
 }
 
 fn work(files: &Files, orders: &Receiver<()>, notices: &Notices) {
+    crate::privileges::keep_files_alone();
     // SAFETY: no pointers. On Linux it concerns the calling thread alone, and failing to be polite
     // is no reason not to work.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };

@@ -4,6 +4,7 @@ pub(crate) mod client;
 pub(crate) mod event;
 pub(crate) mod foreign;
 pub(crate) mod go;
+pub(crate) mod machine;
 pub(crate) mod namespace;
 pub(crate) mod observer;
 pub(crate) mod process;

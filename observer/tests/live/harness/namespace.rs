@@ -102,7 +102,7 @@ impl Drop for Namespace {
 }
 
 /// Moves the calling thread into the namespace.
-fn enter(handle: i32) -> io::Result<()> {
+pub(super) fn enter(handle: i32) -> io::Result<()> {
     // SAFETY: no pointers; the result is checked.
     match unsafe { libc::setns(handle, libc::CLONE_NEWNET) } {
         0 => Ok(()),

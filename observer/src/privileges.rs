@@ -1,0 +1,89 @@
+//! Giving up capabilities (capabilities(7)). They belong to threads: each thread gives up what it
+//! does not need, so that whoever takes one over through what it reads or writes gets no more.
+//!
+//! Loading programs takes CAP_BPF and CAP_PERFMON, and afterwards nothing does, on kernels that let
+//! everybody use the maps they hold (5.19 and later; `unprivileged_bpf_disabled` forbade it before).
+
+use caps::{CapSet, Capability, CapsHashSet};
+
+/// A thread that only moves bytes to files and sockets. Root keeps its way with other people's
+/// files, for the sake of `sudo observer run -o FILE`; under an account of its own nothing is left.
+pub(crate) fn keep_files_alone() {
+    // A thread that cannot give up what it has goes on as it was.
+    let _ = keep_only(&FILES);
+}
+
+/// The capture thread once the programs are loaded: it attaches to interfaces that come later.
+/// `works` tells whether it can still do its work; when not, it gets back what it gave up. Says
+/// whether it gave up loading.
+pub(crate) fn give_up_loading(works: impl Fn() -> bool) -> bool {
+    let Ok(before) = caps::read(None, CapSet::Effective) else { return false };
+    let keep: CapsHashSet = FILES.iter().chain(&ATTACH).copied().collect();
+    let after: CapsHashSet = before.intersection(&keep).copied().collect();
+    if caps::set(None, CapSet::Effective, &after).is_err() {
+        return false;
+    }
+    if !works() {
+        let _ = caps::set(None, CapSet::Effective, &before);
+        return false;
+    }
+    keep_only(&[&FILES[..], &ATTACH[..]].concat()).is_ok()
+}
+
+/// Gives up all others, for good.
+fn keep_only(list: &[Capability]) -> Result<(), caps::errors::CapsError> {
+    let list: CapsHashSet = list.iter().copied().collect();
+    // Ambient first: it must be a part of permitted and inheritable.
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        let kept = caps::read(None, set)?.intersection(&list).copied().collect();
+        caps::set(None, set, &kept)?;
+    }
+    Ok(())
+}
+
+const FILES: [Capability; 4] = [
+    Capability::CAP_CHOWN,
+    Capability::CAP_DAC_OVERRIDE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_FOWNER,
+];
+
+/// For classifiers at interfaces, for packet sockets, and to look at other processes.
+const ATTACH: [Capability; 3] =
+    [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_SYS_PTRACE];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The effective capabilities of the calling thread.
+    fn effective() -> CapsHashSet {
+        caps::read(None, CapSet::Effective).unwrap()
+    }
+
+    #[test]
+    fn a_thread_gives_up_its_own_and_nobody_elses() {
+        let before = effective();
+        let after = std::thread::spawn(|| {
+            keep_files_alone();
+            effective()
+        });
+        let after = after.join().unwrap();
+        assert!(after.iter().all(|kept| FILES.contains(kept)), "{after:?}");
+        assert_eq!(effective(), before);
+    }
+
+    #[test]
+    fn what_is_still_needed_comes_back() {
+        let thread = std::thread::spawn(|| {
+            let before = effective();
+            assert!(!give_up_loading(|| false));
+            assert_eq!(effective(), before);
+            // Without /proc or with a filter on capset it says no, and that is all.
+            give_up_loading(|| true).then(effective)
+        });
+        if let Some(after) = thread.join().unwrap() {
+            assert!(!after.contains(&Capability::CAP_BPF), "{after:?}");
+        }
+    }
+}
