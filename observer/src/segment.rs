@@ -69,7 +69,9 @@ pub struct FlowKey {
 
 impl FlowKey {
     pub fn new(a: Endpoint, b: Endpoint) -> Self {
-        if a <= b { Self { low: a, high: b } } else { Self { low: b, high: a } }
+        // The order that `Endpoint` has, in two comparisons of whole numbers.
+        let order = |e: Endpoint| (u128::from_be_bytes(e.addr), e.port);
+        if order(a) <= order(b) { Self { low: a, high: b } } else { Self { low: b, high: a } }
     }
 }
 

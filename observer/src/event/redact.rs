@@ -111,10 +111,16 @@ fn redact_fields(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     }
 }
 
-/// Overwrites the bytes of `span` and puts `with` in their place at the end of the head.
+/// Overwrites the bytes of `span` and puts `with` in their place, or at the end of the head.
 fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
     if let Some(bytes) = head.raw.get_mut(span.start as usize..span.end as usize) {
         bytes.fill(b'*');
+        // Where there is room, in the secret's own place: no memory for a longer head.
+        if let Some(place) = bytes.get_mut(..with.len()) {
+            place.copy_from_slice(with);
+            let n = u32::try_from(with.len()).unwrap_or(u32::MAX);
+            return Span { start: span.start, end: span.start.saturating_add(n) };
+        }
     }
     let start = u32::try_from(head.raw.len()).unwrap_or(u32::MAX);
     head.raw.extend_from_slice(with);
@@ -125,7 +131,7 @@ fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
 fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
-    let Some(start) = memchr::memmem::find(bytes, b"://").map(|at| at.saturating_add(3)) else {
+    let Some(start) = Head::scheme_end(bytes).map(|at| at.saturating_add(3)) else {
         return;
     };
     let (before, rest) = bytes.split_at_checked(start).unwrap_or_default();

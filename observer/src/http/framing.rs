@@ -147,9 +147,7 @@ fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
     for value in head.values("content-length") {
         for item in value.split(|&b| b == b',') {
             let item = super::head::trim_blank(item);
-            let digits = !item.is_empty() && item.iter().all(u8::is_ascii_digit);
-            let number = std::str::from_utf8(item).ok().and_then(|s| s.parse::<u64>().ok());
-            let Some(n) = number.filter(|_| digits) else {
+            let Some(n) = decimal(item) else {
                 anomalies.insert(Anomaly::InvalidLength);
                 if length == Length::None {
                     length = Length::Invalid;
@@ -171,6 +169,16 @@ fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
         }
     }
     length
+}
+
+/// A number of digits alone, where 64 bits hold it.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for digit in digits {
+        let digit = digit.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    (!digits.is_empty()).then_some(number)
 }
 
 #[cfg(test)]

@@ -113,8 +113,7 @@ impl Head {
         fields
             .iter()
             .filter(move |f| {
-                f.name.len() == name.len()
-                    && self.bytes(f.name).eq_ignore_ascii_case(name.as_bytes())
+                f.name.len() == name.len() && names::is_same(self.bytes(f.name), name.as_bytes())
             })
             .map(|f| self.bytes(f.value))
     }
@@ -126,10 +125,11 @@ impl Head {
 
     /// Whether a list field (RFC 9110 §5.6.1) contains `token`, whatever its case.
     pub fn has_token(&self, name: &str, token: &str) -> bool {
-        self.values(name).any(|value| {
-            value
-                .split(|&b| b == b',')
-                .any(|t| t.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+        let is = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.values(name).any(|value| match memchr::memchr(b',', value) {
+            // The common case, and much quicker.
+            None => is(value),
+            Some(_) => value.split(|&b| b == b',').any(is),
         })
     }
 
@@ -145,6 +145,13 @@ impl Head {
             StartLine::Request { target, .. } => Some(self.bytes(target)),
             StartLine::Response { .. } => None,
         }
+    }
+
+    /// Where `://` stands in the request target, if it does: before it the scheme of a target in
+    /// absolute form (RFC 9112 §3.2.2), or part of a path.
+    pub fn scheme_end(target: &[u8]) -> Option<usize> {
+        memchr::memchr_iter(b':', target)
+            .find(|&at| target.get(at..).is_some_and(|rest| rest.starts_with(b"://")))
     }
 
     /// A request without version and fields: HTTP/0.9 (RFC 1945 §4.1).

@@ -58,7 +58,7 @@ fn push(
 ) {
     let event = TcpDth {
         time,
-        flow_id: super::flow_id(facts),
+        flow_id: facts.id,
         source: facts.endpoint(side),
         destination: facts.endpoint(side.opposite()),
         direction: client.map(|client| towards(side, client)),

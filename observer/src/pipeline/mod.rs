@@ -211,7 +211,7 @@ impl Output {
     fn flow_facts(&self, client: Side, facts: &Facts) -> FlowFacts {
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
         FlowFacts {
-            id: flow_id(facts),
+            id: facts.id,
             client: facts.endpoint(client),
             server: facts.endpoint(client.opposite()),
             handshake_ns: facts.handshake_ns,
@@ -253,11 +253,4 @@ fn encapsulation_name(encapsulation: Encapsulation) -> &'static str {
         Encapsulation::Pppoe => "pppoe",
         Encapsulation::Mpls => "mpls",
     }
-}
-
-/// A name for the flow that does not depend on what else was captured: its endpoints and its first
-/// segment's time, hashed with a fixed seed.
-fn flow_id(facts: &Facts) -> u64 {
-    use std::hash::BuildHasher;
-    foldhash::quality::FixedState::with_seed(1).hash_one((facts.key, facts.opened))
 }

@@ -110,6 +110,7 @@ pub(super) struct Half {
     /// The application knows of the DTH bit.
     pub(super) dth_told: bool,
     recent: [Recent; N_RECENT],
+    n_remembered: u8,
     /// Payload below this is left out by the capture; and whether that is still to be asked for.
     skip: Option<Offset>,
     skip_order: bool,
@@ -298,8 +299,9 @@ impl Half {
 
     /// Keeps a fingerprint of delivered bytes to compare a retransmission with.
     pub(super) fn remember(&mut self, offset: Offset, bytes: &[u8]) {
-        self.recent.rotate_right(1);
-        if let Some(slot) = self.recent.first_mut() {
+        let oldest = usize::from(self.n_remembered) % N_RECENT;
+        self.n_remembered = (self.n_remembered % N_RECENT as u8).saturating_add(1);
+        if let Some(slot) = self.recent.get_mut(oldest) {
             *slot = Recent { offset: offset.0, n_bytes: bytes.len(), hash: fingerprint(bytes) };
         }
     }

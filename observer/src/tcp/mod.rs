@@ -7,6 +7,7 @@ mod assembler;
 mod closed;
 mod flow;
 mod half;
+mod limits;
 mod seq;
 
 use std::cmp::Reverse;
@@ -21,6 +22,7 @@ use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
 
 pub use self::flow::{Facts, Side};
 pub use self::half::{DthFacts, HalfFacts};
+pub use self::limits::{Limits, TableStats};
 
 /// How a half ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,68 +92,6 @@ pub trait Application {
     fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Self::Output);
 }
 
-/// Bounds and times of the flow table. Each bound has a counter in [`TableStats`].
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Flows held at once; above it the longest idle one is evicted.
-    pub flows: usize,
-    /// Out-of-order bytes held for one half; above it the hole before them is given up.
-    pub half_bytes: usize,
-    /// Out-of-order pieces held for one half; the same.
-    pub half_pieces: usize,
-    /// Out-of-order bytes held in all; above it the flow that adds more gives up its holes.
-    pub total_bytes: usize,
-    /// Wait for bytes that the peer acknowledged, or of which no acknowledgement is captured.
-    pub reorder_ns: u64,
-    /// Wait for bytes that the peer still misses: a retransmission should bring them.
-    pub gap_ns: u64,
-    /// Idle time after which a flow is ended.
-    pub idle_ns: u64,
-    /// Wait for segments in flight after a reset.
-    pub linger_ns: u64,
-    /// How long the end of a flow is remembered, so that late copies are told from a new flow.
-    pub time_wait_ns: u64,
-    /// Ask the capture to leave out what the application does not want. Off for files: they hold
-    /// what they hold.
-    pub skip: bool,
-    /// How far from the expected position a reset is believed, bytes.
-    pub reset_window: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const SECOND: u64 = 1_000_000_000;
-        Self {
-            flows: 262_144,
-            half_bytes: 4 << 20,
-            half_pieces: 2048,
-            total_bytes: 64 << 20,
-            reorder_ns: SECOND / 4,
-            gap_ns: 30 * SECOND,
-            idle_ns: 3600 * SECOND,
-            linger_ns: SECOND / 5,
-            time_wait_ns: 60 * SECOND,
-            skip: false,
-            reset_window: 4 << 20,
-        }
-    }
-}
-
-/// Running totals, except `flows` and `buffered_bytes`, which are current.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TableStats {
-    pub segments: u64,
-    pub flows: u64,
-    pub flows_opened: u64,
-    pub flows_evicted: u64,
-    pub flows_timed_out: u64,
-    pub buffered_bytes: u64,
-    /// Segments of flows that nothing is known of and that carry nothing to begin with.
-    pub ignored: u64,
-    /// Times a flow gave up its holes because all flows together held too much.
-    pub budget_exceeded: u64,
-}
-
 #[derive(Debug)]
 struct Slot<A> {
     hash: u64,
@@ -168,7 +108,8 @@ struct Slot<A> {
 pub struct FlowTable<A> {
     limits: Limits,
     index: HashTable<u32>,
-    slots: Vec<Option<Slot<A>>>,
+    /// In boxes, so that a flow that has ended leaves eight bytes behind.
+    slots: Vec<Option<Box<Slot<A>>>>,
     free: Vec<u32>,
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     hasher: foldhash::fast::RandomState,
@@ -206,7 +147,7 @@ impl<A: Application> FlowTable<A> {
     pub fn handle_segment(&mut self, segment: &Segment<'_>, out: &mut A::Output) {
         self.stats.segments = self.stats.segments.saturating_add(1);
         let key = FlowKey::new(segment.source, segment.destination);
-        let hash = self.hasher.hash_one(key);
+        let hash = self.hash(&key);
         if let Some(slot) = self.find(hash, &key) {
             let taken =
                 self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
@@ -257,12 +198,20 @@ impl<A: Application> FlowTable<A> {
         self.timers.clear();
     }
 
+    /// Seeded when the process starts, so that nobody outside can choose flows that collide. Whole
+    /// numbers: a hasher takes arrays byte by byte, and with their lengths.
+    fn hash(&self, key: &FlowKey) -> u64 {
+        let ports = u32::from(key.low.port) << 16 | u32::from(key.high.port);
+        let (low, high) = (u128::from_ne_bytes(key.low.addr), u128::from_ne_bytes(key.high.addr));
+        self.hasher.hash_one((low, high, ports))
+    }
+
     fn slot(&self, slot: u32) -> Option<&Slot<A>> {
-        self.slots.get(slot as usize)?.as_ref()
+        self.slots.get(slot as usize)?.as_deref()
     }
 
     fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot<A>> {
-        self.slots.get_mut(slot as usize)?.as_mut()
+        self.slots.get_mut(slot as usize)?.as_deref_mut()
     }
 
     fn find(&self, hash: u64, key: &FlowKey) -> Option<u32> {
@@ -272,16 +221,18 @@ impl<A: Application> FlowTable<A> {
 
     /// Runs `f` on a flow, then brings the byte budget and the flow's timer up to date.
     fn with_slot<T>(&mut self, slot: u32, f: impl FnOnce(&mut Flow<A>, &Limits) -> T) -> Option<T> {
-        let mut limits = self.limits;
+        let mut limits = &self.limits;
+        let tight;
         if self.buffered >= limits.total_bytes {
-            limits.half_bytes = 0;
+            tight = Limits { half_bytes: 0, ..self.limits };
+            limits = &tight;
             self.stats.budget_exceeded = self.stats.budget_exceeded.saturating_add(1);
         }
-        let entry = self.slots.get_mut(slot as usize).and_then(Option::as_mut)?;
+        let entry = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut)?;
         let before = entry.flow.n_buffered();
-        let result = f(&mut entry.flow, &limits);
+        let result = f(&mut entry.flow, limits);
         let after = entry.flow.n_buffered();
-        let deadline = entry.flow.deadline(&limits);
+        let deadline = entry.flow.deadline(limits);
         if deadline < entry.scheduled {
             entry.scheduled = deadline;
             self.timers.push(Reverse((deadline, slot)));
@@ -299,7 +250,7 @@ impl<A: Application> FlowTable<A> {
         }
         let flow = Flow::new(segment, self.limits.skip);
         let scheduled = flow.deadline(&self.limits);
-        let entry = Slot { hash, scheduled, flow };
+        let entry = Box::new(Slot { hash, scheduled, flow });
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -312,7 +263,7 @@ impl<A: Application> FlowTable<A> {
         }
         let slots = &self.slots;
         self.index.insert_unique(hash, slot, |&slot| {
-            slots.get(slot as usize).and_then(Option::as_ref).map_or(0, |s| s.hash)
+            slots.get(slot as usize).and_then(Option::as_deref).map_or(0, |s| s.hash)
         });
         self.timers.push(Reverse((scheduled, slot)));
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);

@@ -26,8 +26,9 @@ impl<'a> Url<'a> {
     pub(in super::super) fn new(head: &'a Head) -> Option<Self> {
         let target = head.target()?;
         let host = head.value("host");
-        let without_fragment = target.split(|&b| b == b'#').next().unwrap_or_default();
-        let scheme_end = find(without_fragment, b"://").filter(|&at| {
+        let n = memchr::memchr(b'#', target).unwrap_or(target.len());
+        let without_fragment = target.get(..n).unwrap_or_default();
+        let scheme_end = Head::scheme_end(without_fragment).filter(|&at| {
             without_fragment.get(..at).is_some_and(|s| s.iter().all(u8::is_ascii_alphanumeric))
         });
         let mut scheme: &[u8] = b"http";
@@ -97,10 +98,6 @@ impl Url<'_> {
     }
 }
 
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    memchr::memmem::find(bytes, what)
-}
-
 /// Host and port of an authority or Host value, without user information; `None` where it is none.
 fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let at = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
@@ -113,10 +110,25 @@ fn split_authority(authority: &[u8]) -> Option<(&[u8], Option<u16>)> {
     let (host, rest) = authority.split_at_checked(n_host)?;
     let port = match rest {
         [] | [b':'] => None,
-        [b':', digits @ ..] => Some(std::str::from_utf8(digits).ok()?.parse().ok()?),
+        [b':', digits @ ..] => Some(port(digits)?),
         _ => return None,
     };
     (!host.is_empty()).then_some((host, port))
+}
+
+/// A port in decimal; like `u16::from_str` also with a sign, which some send.
+fn port(digits: &[u8]) -> Option<u16> {
+    match digits {
+        [b'0'..=b'9', ..] if digits.len() <= 5 => {
+            let mut port = 0u32;
+            for digit in digits {
+                let digit = digit.checked_sub(b'0').filter(|&digit| digit <= 9)?;
+                port = port.saturating_mul(10).saturating_add(digit.into());
+            }
+            u16::try_from(port).ok()
+        }
+        _ => std::str::from_utf8(digits).ok()?.parse().ok(),
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +149,8 @@ mod tests {
         check("user:secret@example.org:80", Some(("example.org", Some(80))));
         check("[2001:db8::1]:80", Some(("[2001:db8::1]", Some(80))));
         check("example.org:", Some(("example.org", None)));
+        check("example.org:65535", Some(("example.org", Some(65535))));
+        check("example.org:000080", Some(("example.org", Some(80))));
     }
 
     #[test]
@@ -166,6 +180,8 @@ mod tests {
     #[test]
     fn what_is_no_authority_has_no_host() {
         check("example.org:http", None);
+        check("example.org:65536", None);
+        check("example.org:8x", None);
         check("[2001:db8::1", None);
         check(":80", None);
         check("", None);

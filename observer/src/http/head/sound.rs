@@ -3,12 +3,16 @@
 use std::mem::MaybeUninit;
 
 use super::super::{Role, detect};
-use super::{check_names, span_of, trim_line};
+use super::{check_names, plain, span_of, trim_line};
 use crate::message::{Anomalies, Anomaly, Field, Head, Span, StartLine, Version};
 
 /// The head at the start of `bytes`, where all of it is there and nothing is wrong with it, and
 /// where it ends. One pass over the bytes, and one copy of them.
 pub(in super::super) fn parse_sound(bytes: &[u8], role: Role) -> Option<(Head, usize)> {
+    if let Some(Strict { start, fields, end }) = plain::read(bytes, role) {
+        let raw = bytes.get(..end)?.to_vec();
+        return Some((Head::new(raw, start, fields, Anomalies::default()), end));
+    }
     let Strict { start, fields, end } = strict(bytes, role)?;
     Some((sound(bytes.get(..end)?.to_vec(), start, fields), end))
 }
@@ -24,7 +28,7 @@ pub(super) fn sound(raw: Vec<u8>, start: StartLine, fields: Vec<Field>) -> Head 
 pub(super) struct Strict {
     pub(super) start: StartLine,
     pub(super) fields: Vec<Field>,
-    end: usize,
+    pub(super) end: usize,
 }
 
 /// The head as `httparse` reads it; `None` when it finds anything that is not by the grammar.

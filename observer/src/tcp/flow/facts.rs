@@ -24,6 +24,9 @@ impl Side {
 #[derive(Debug)]
 pub struct Facts {
     pub key: FlowKey,
+    /// A name for the flow that does not depend on what else was captured: its endpoints and its
+    /// first segment's time, hashed with a fixed seed.
+    pub id: u64,
     /// Time of the first segment.
     pub opened: Timestamp,
     /// Who sent the SYN, where it was seen.

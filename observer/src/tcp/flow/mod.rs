@@ -14,6 +14,8 @@ mod facts;
 mod skip;
 mod wait;
 
+use std::hash::BuildHasher as _;
+
 use super::assembler::Piece;
 use super::half::{Fin, Half, Place};
 use super::{Application, Cause, Delivery, Limits, What};
@@ -65,8 +67,11 @@ enum Order {
 
 impl<A: Application> Flow<A> {
     pub(super) fn new(segment: &Segment<'_>, may_skip: bool) -> Self {
+        let key = FlowKey::new(segment.source, segment.destination);
+        let name = foldhash::quality::FixedState::with_seed(1);
         let facts = Facts {
-            key: FlowKey::new(segment.source, segment.destination),
+            key,
+            id: name.hash_one((key, segment.time)),
             opened: segment.time,
             initiator: None,
             handshake_ns: None,

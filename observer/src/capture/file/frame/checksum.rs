@@ -27,16 +27,22 @@ pub(super) fn is_tcp_wrong(addresses: &Addresses, segment: &[u8], field: u16) ->
     !is_unfinished
 }
 
+/// The sum in this machine's byte order, folded, is that of the network's with its bytes swapped
+/// (RFC 1071 §2 (B)): no word has to be swapped on the way.
 fn raw_sum(bytes: &[u8]) -> u64 {
-    // Four bytes at a time into eight: cannot overflow below 16 GiB, and folds to the same.
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
-    let mut last = [0; 4];
+    // Eight bytes at a time, as two halves: cannot overflow below 16 GiB.
+    let halves = |word: [u8; 8]| {
+        let word = u64::from_ne_bytes(word);
+        (word & 0xffff_ffff) + (word >> 32)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut total: u64 = words.iter().map(|&word| halves(word)).sum();
+    let mut last = [0; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    total += u64::from(u32::from_be_bytes(last));
-    total
+    total += halves(last);
+    u64::from(u16::from_be_bytes(fold(total).to_ne_bytes()))
 }
 
 fn fold(mut total: u64) -> u16 {

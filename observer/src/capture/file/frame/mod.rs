@@ -12,6 +12,7 @@ mod ether;
 mod layer;
 mod link;
 mod net;
+mod plain;
 mod transport;
 mod tunnel;
 mod wireless;
@@ -126,6 +127,19 @@ impl Walk {
 /// Decodes the captured `bytes` of a packet that was `wire_len` bytes long, by the LINKTYPE_
 /// value of the interface it was captured on.
 pub fn decode(
+    link: u16,
+    bytes: &[u8],
+    wire_len: usize,
+    verify_checksums: bool,
+) -> Result<Decoded, Skip> {
+    if let Some(tcp) = plain::decode(link, bytes, verify_checksums) {
+        return Ok(Decoded::Tcp(tcp));
+    }
+    layers(link, bytes, wire_len, verify_checksums)
+}
+
+/// The same for any packet: header by header.
+fn layers(
     link: u16,
     bytes: &[u8],
     wire_len: usize,

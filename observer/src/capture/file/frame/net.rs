@@ -125,6 +125,6 @@ fn piece(
     }))
 }
 
-fn mapped(addr: [u8; 4]) -> [u8; 16] {
+pub(super) fn mapped(addr: [u8; 4]) -> [u8; 16] {
     Ipv4Addr::from(addr).to_ipv6_mapped().octets()
 }

@@ -498,3 +498,38 @@ fn unknown_link_types_are_told_from_other_protocols() {
     let arp = ether(0x0806, &[0; 46]);
     assert_eq!(decode(1, &arp, arp.len(), true), Err(Skip::NotTcp));
 }
+
+#[test]
+fn the_short_way_says_what_the_layers_say() {
+    let padded = join(&[&ether(0x0800, &tcp4()), &[0; 9]]);
+    let frames = [
+        (1, ether(0x0800, &tcp4())),
+        (1, ether(0x86dd, &tcp6())),
+        (1, padded),
+        (1, ether(0x0800, &ipv4_with(6, 0x2000, &tcp(&[10, 0, 0, 1, 10, 0, 0, 2])))),
+        (101, tcp4()),
+        (101, tcp6()),
+    ];
+    let mut n_short = 0;
+    for (link, frame) in frames {
+        let mut check = |frame: &[u8], wire_len: usize| {
+            for verify in [false, true] {
+                let expected = layers(link, frame, wire_len, verify);
+                assert_eq!(decode(link, frame, wire_len, verify), expected, "{frame:02x?}");
+                n_short += usize::from(plain::decode(link, frame, verify).is_some());
+            }
+        };
+        for n in 0..=frame.len() {
+            check(&frame[..n], frame.len());
+            check(&frame[..n], n);
+        }
+        for at in 0..frame.len() {
+            for byte in [0, 1, 0x40, 0x45, 0x4f, 0x60, 0x7f, 0x80, 0xff, frame[at] ^ 1] {
+                let mut changed = frame.clone();
+                changed[at] = byte;
+                check(&changed, frame.len());
+            }
+        }
+    }
+    assert!(n_short > 1000, "{n_short}");
+}
