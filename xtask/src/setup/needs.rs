@@ -152,7 +152,7 @@ const TOOLS: &[Tool] = &[
         pacman: "bpf",
         ..same("bpftool", "", "bpftool")
     },
-    same("openssl", "TLS traffic: that must stay unseen, and that goes through a proxy", "openssl"),
+    same("openssl", "TLS traffic, directly and through a proxy", "openssl"),
     Tool {
         program: "tinyproxy",
         why: "a CONNECT proxy, whose tunnels live tests watch",
@@ -161,7 +161,7 @@ const TOOLS: &[Tool] = &[
     },
     Tool {
         program: "go",
-        why: "builds servers that hijack connections and speak net/rpc, which live tests watch",
+        why: "builds servers whose handlers and tunnels live tests watch from outside",
         debian: "golang-go",
         dnf: "golang",
         zypper: "go",
@@ -181,13 +181,6 @@ const TOOLS: &[Tool] = &[
         ..same("python3", "", "python3")
     },
     same("jq", "asks the questions of a recipe", "jq"),
-    Tool {
-        program: "go",
-        why: "a net/http server whose handlers live tests watch from outside",
-        debian: "golang-go",
-        dnf: "golang",
-        ..same("go", "", "go")
-    },
 ];
 
 /// What observer is measured beside, and with; in the order in which set-up names them.

@@ -8,7 +8,7 @@ pub(crate) mod machine;
 pub(crate) mod namespace;
 pub(crate) mod observer;
 pub(crate) mod process;
-pub(crate) mod programs;
+pub(crate) mod python;
 pub(crate) mod recorder;
 pub(crate) mod server;
 pub(crate) mod tls;
@@ -45,7 +45,7 @@ fn obstacle(programs: &[&str]) -> Option<String> {
 /// `python3:NAME` is a module of Debian's Python.
 fn is_there(program: &str) -> bool {
     match program.strip_prefix("python3:") {
-        Some(module) => programs::has_module(module),
+        Some(module) => python::has_module(module),
         None => find(program).is_some(),
     }
 }

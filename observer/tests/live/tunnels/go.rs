@@ -6,10 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use super::tunnel_bytes;
 use crate::harness::can_run;
 use crate::harness::event::Event;
+use crate::harness::go::{Sample, build};
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, Observer};
 use crate::harness::process::Process;
-use crate::harness::programs::takeovers;
 use crate::harness::wait::{LONG, until};
 
 #[test]
@@ -19,11 +19,11 @@ fn a_hijacked_connection_of_a_go_server_is_no_parse_error() {
     }
     for backend in BACKENDS {
         let namespace = Namespace::new();
-        let (_server, address) = serve(&namespace);
+        let _server = Sample::start(&namespace, PORT);
         let args = ["run", "--no-socket", "--backend", backend];
         let mut observer = Observer::start(&namespace, &args);
         let said = namespace.inside(|| {
-            let mut stream = TcpStream::connect(address).unwrap();
+            let mut stream = TcpStream::connect(("127.0.0.1", PORT)).unwrap();
             stream.write_all(b"GET /hijack HTTP/1.1\r\nHost: go.example\r\n\r\n").unwrap();
             let mut hello = vec![0; HELLO.len()];
             stream.read_exact(&mut hello).unwrap();
@@ -63,7 +63,7 @@ fn calls_of_net_rpc_go_through_a_tunnel() {
         let (_server, address) = serve(&namespace);
         let args = ["run", "--no-socket", "--backend", backend];
         let mut observer = Observer::start(&namespace, &args);
-        let mut command = namespace.command(&takeovers().display().to_string());
+        let mut command = namespace.command(&build("rpc").display().to_string());
         let output = command.args(["call", &address.to_string()]).output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -88,11 +88,13 @@ fn calls_of_net_rpc_go_through_a_tunnel() {
     }
 }
 
+const PORT: u16 = 18_612;
+
 const HELLO: &str = "Now we're speaking raw TCP. Say hi: ";
 
 /// The server, and where it listens.
 fn serve(namespace: &Namespace) -> (Process, SocketAddr) {
-    let mut command = namespace.command(&takeovers().display().to_string());
+    let mut command = namespace.command(&build("rpc").display().to_string());
     let mut process = Process::start(command.arg("serve"));
     let address = until("the Go server to listen", LONG, || {
         assert!(process.has_ended().is_none(), "it ended: {:?}", process.stderr.get());

@@ -7,7 +7,7 @@ use crate::harness::event::Event;
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, Observer};
 use crate::harness::process::Process;
-use crate::harness::programs::python;
+use crate::harness::python::script;
 use crate::harness::server::Nginx;
 use crate::harness::wait::{LONG, until};
 
@@ -109,7 +109,7 @@ fn is_close(event: &Event) -> bool {
 }
 
 fn serve(namespace: &Namespace, subprotocol: &[&str]) -> Process {
-    let mut command = python(namespace, "talk.py");
+    let mut command = script(namespace, "talk.py");
     let mut process = Process::start(command.arg("serve").arg(PORT.to_string()).args(subprotocol));
     until("the WebSocket server to listen", LONG, || {
         assert!(process.has_ended().is_none(), "it ended: {:?}", process.stderr.get());
@@ -120,7 +120,7 @@ fn serve(namespace: &Namespace, subprotocol: &[&str]) -> Process {
 
 /// The lengths of the messages that the client sent, by its own account.
 fn call(namespace: &Namespace, url: &str, subprotocol: &[&str]) -> Vec<u64> {
-    let mut command = python(namespace, "talk.py");
+    let mut command = script(namespace, "talk.py");
     let output = command.args(["call", url]).args(subprotocol).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -1,6 +1,5 @@
-// Takeovers as Go programs make them: a handler that hijacks its connection, and net/rpc over
-// HTTP. `takeovers serve` prints the address it listens on; `takeovers call ADDRESS` is the client
-// of the latter. Both say what they counted.
+// Command rpc is both ends of net/rpc over HTTP: "rpc serve" prints the address it listens on, and
+// "rpc call ADDRESS" prints how many bytes it wrote and read behind the answer to its CONNECT.
 package main
 
 import (
@@ -23,32 +22,11 @@ func main() {
 	case len(os.Args) == 3 && os.Args[1] == "call":
 		call(os.Args[2])
 	default:
-		log.Fatal("usage: takeovers serve | call ADDRESS")
+		log.Fatal("usage: rpc serve | call ADDRESS")
 	}
 }
 
 func serve() {
-	http.HandleFunc("/plain", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintln(w, "plain")
-	})
-	// The example of http.Hijacker in Go's documentation, in our words.
-	http.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		conn, buffered, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		defer conn.Close()
-		buffered.WriteString("Now we're speaking raw TCP. Say hi: ")
-		buffered.Flush()
-		line, err := bufio.NewReader(buffered).ReadString('\n')
-		if err != nil {
-			log.Printf("no line: %v", err)
-			return
-		}
-		fmt.Fprintf(buffered, "You said: %q\nBye.\n", line)
-		buffered.Flush()
-	})
 	if err := rpc.Register(new(Arithmetic)); err != nil {
 		log.Fatal(err)
 	}
