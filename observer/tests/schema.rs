@@ -52,6 +52,21 @@ fn an_exchange_is_valid() {
 }
 
 #[test]
+fn the_lines_in_the_documentation_are_valid() {
+    let page = include_str!("../../docs/events.md");
+    let lines: Vec<_> = page.lines().filter(|line| line.starts_with("{\"timestamp\"")).collect();
+    for line in &lines {
+        let event: Value = serde_json::from_str(line).unwrap();
+        schema().validate(&event).unwrap_or_else(|err| panic!("{err}: {line}"));
+    }
+    let names = ["http.exchange", "http.tunnel", "websocket.message", "tcp.dth", "tls.flow"];
+    for name in names.iter().chain(&["observer.stats"]) {
+        let is_shown = lines.iter().any(|line| line.contains(&format!("{{\"name\":\"{name}\"}}")));
+        assert!(is_shown, "no line of {name}");
+    }
+}
+
+#[test]
 fn what_design_rules_out_is_refused() {
     refused("/timestamp", &json!("2026-11-21T13:03:22Z"));
     refused("/timestamp", &Value::Null);

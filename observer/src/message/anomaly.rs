@@ -89,6 +89,8 @@ anomalies! {
     HostConflict => "host_conflict",
     /// Bytes that are no HTTP request came before this response.
     MalformedRequest => "malformed_request",
+    /// A ClientHello of TLS came before this response: who sent it believes that it speaks HTTPS.
+    TlsRequest => "tls_request",
     /// The response began before the request had ended.
     EarlyResponse => "early_response",
     /// A message behind one that said it was the last on its connection (RFC 9112 §9.6).

@@ -85,6 +85,28 @@ fn of_tls_only_the_beginning_is_copied() {
     }
 }
 
+#[test]
+fn tls_to_a_port_of_plain_http_is_told_as_that() {
+    if !can_run("quiet::tls_to_http", &["nginx", "curl"]) {
+        return;
+    }
+    let near = Namespace::new();
+    let nginx = Nginx::start(&near, 18234);
+    for backend in BACKENDS {
+        let mut observer = Observer::start(&near, &["run", "--no-socket", "--backend", backend]);
+        let mut curl = near.command("curl");
+        let output = curl.args(["-qsk", &format!("https://127.0.0.1:{}/", nginx.port)]).output();
+        assert!(!output.unwrap().status.success(), "there is no TLS");
+        let events = observer.take(1);
+        let event = &events[0];
+        assert_eq!(event.number("/http/response/status_code"), 400, "{}", event.0);
+        assert_eq!(event.text("/obs/pairing"), "orphan_response");
+        let anomalies = serde_json::json!(["malformed_request", "tls_request"]);
+        assert_eq!(event.0["obs"]["anomalies"], anomalies, "{}", event.0);
+        assert_eq!(observer.end(libc::SIGTERM).events.len(), 0);
+    }
+}
+
 /// Commands of both of Redis's forms, with what it answers. Returns how many segments at least
 /// were sent.
 fn speak_redis(port: u16) -> u64 {

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::line::target;
 use super::text::{count, duration, harmless, size};
 use super::{number_at, text_at};
 
@@ -27,7 +28,9 @@ fn tunnel(event: &Value) -> String {
         Some("close") => closed(event, "/obs/tunnel/closed"),
         _ => "lasts".to_owned(),
     };
-    let mut parts = vec![format!("tunnel ({kind}) {phase}")];
+    let to = target(event);
+    let to = if to == "-" { String::new() } else { format!(" to {to}") };
+    let mut parts = vec![format!("tunnel ({kind}){to} {phase}")];
     if text_at(event, &at("phase")) != Some("open") {
         let ns = number_at(event, &at("duration_ns")).unwrap_or(0);
         let bytes = |key: &str| size(number_at(event, &at(key)).unwrap_or(0));
@@ -40,7 +43,9 @@ fn tunnel(event: &Value) -> String {
         ));
     }
     let inner = text_at(event, &at("inner"));
-    let stack = [text_at(event, &at("protocol")), text_at(event, &at("subprotocol")), inner];
+    // What is said of TLS further on begins with its name.
+    let shown = inner.filter(|_| event.get("tls").is_none());
+    let stack = [text_at(event, &at("protocol")), text_at(event, &at("subprotocol")), shown];
     let stack: Vec<&str> = stack.into_iter().flatten().collect();
     if !stack.is_empty() {
         parts.push(stack.join(" > "));
@@ -96,7 +101,7 @@ fn tls(event: &Value) -> Option<String> {
 fn tls_flow(event: &Value) -> String {
     let number = |key: &str| number_at(event, &format!("/obs/tls/{key}")).unwrap_or(0);
     format!(
-        "{}; {}, {}, ↑ {} ↓ {}",
+        "{}; {}; {}, ↑ {} ↓ {}",
         tls(event).unwrap_or_default(),
         closed(event, "/obs/tls/closed"),
         duration(number("duration_ns")),

@@ -204,7 +204,7 @@ fn method(event: &Value) -> String {
 }
 
 /// Host, path and query: what a person would type into a browser, without the scheme.
-fn target(event: &Value) -> String {
+pub(super) fn target(event: &Value) -> String {
     let domain = text_at(event, "/url/domain");
     let path = text_at(event, "/url/path");
     let query = text_at(event, "/url/query").map(|query| format!("?{query}")).unwrap_or_default();
@@ -267,7 +267,10 @@ fn note(event: &Value, status: Option<u64>) -> Option<(String, Style)> {
     }
     let anomalies = event.pointer("/obs/anomalies").and_then(Value::as_array);
     let anomalies = anomalies.into_iter().flatten().filter_map(Value::as_str);
-    parts.extend(anomalies.map(|name| name.replace('_', " ")));
+    parts.extend(anomalies.map(|name| match name {
+        "tls_request" => "the client speaks TLS".to_owned(),
+        _ => name.replace('_', " "),
+    }));
     for (key, who) in [("request", "client"), ("response", "server")] {
         if event.pointer(&format!("/obs/tcp/dth/{key}")) == Some(&Value::Bool(true)) {
             parts.push(format!("☠ {who} announced its death"));

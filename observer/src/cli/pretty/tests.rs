@@ -278,8 +278,9 @@ fn said(name: &str, rest: &str, want: &str) {
 fn a_tunnel_is_one_sentence_at_each_end() {
     said(
         "http.tunnel",
-        r#""obs":{"tunnel":{"kind":"upgrade","phase":"open","protocol":"websocket"}}"#,
-        "tunnel (upgrade) opens; websocket",
+        r#""url":{"domain":"a.example","path":"/chat","original":"/chat"},
+            "obs":{"tunnel":{"kind":"upgrade","phase":"open","protocol":"websocket"}}"#,
+        "tunnel (upgrade) to a.example/chat opens; websocket",
     );
     said(
         "http.tunnel",
@@ -298,7 +299,7 @@ fn a_tunnel_is_one_sentence_at_each_end() {
         "http.tunnel",
         r#""tls":{"protocol":{"version":"1.3"},"client":{"server_name":"a.example"}},
             "obs":{"tunnel":{"kind":"connect","phase":"progress","inner":"tls"}}"#,
-        "tunnel (connect) lasts; 0ns, ↑ 0B ↓ 0B, longest idle 0ns; tls; TLS 1.3 to a.example",
+        "tunnel (connect) lasts; 0ns, ↑ 0B ↓ 0B, longest idle 0ns; TLS 1.3 to a.example",
     );
 }
 

@@ -4,7 +4,7 @@ use super::super::Output;
 use super::super::tunnels::OpenTunnel;
 use super::Connection;
 use crate::http::{Item, Role};
-use crate::message::{Mark, Takeover};
+use crate::message::{Anomaly, Exchange, Mark, Takeover};
 use crate::segment::{Direction, Offset};
 use crate::tcp::{Delivery, Facts, Side, What};
 use crate::tunnel::Agreement;
@@ -101,12 +101,23 @@ impl Connection {
         self.tunnel = Some(tunnel);
     }
 
+    /// What came instead of a request may have been the start of TLS.
+    fn note_tls(&self, exchange: &mut Exchange) {
+        let is_tls = self.tls.as_ref().is_some_and(|tls| tls.is_likely());
+        for message in exchange.request.iter_mut().chain(&mut exchange.response) {
+            if is_tls && message.anomalies.contains(Anomaly::MalformedRequest) {
+                message.anomalies.insert(Anomaly::TlsRequest);
+            }
+        }
+    }
+
     pub(super) fn tell(&mut self, facts: &Facts, out: &mut Output) {
         if self.done.is_empty() && self.tunnel.is_none() {
             return;
         }
         let Some(client) = self.client else { return };
-        while let Some(exchange) = self.done.pop() {
+        while let Some(mut exchange) = self.done.pop() {
+            self.note_tls(&mut exchange);
             let opens = exchange.takeover.is_some();
             if let Some(tunnel) = self.tunnel.as_mut().filter(|t| opens && !t.is_linked()) {
                 tunnel.link(&exchange, &self.path, out);
