@@ -4,6 +4,8 @@
 //! module knows no command line; `cli` lays its options over the values read here.
 
 mod check;
+pub mod metrics;
+pub mod route;
 pub mod sinks;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use self::check::Wrong;
+use self::metrics::Metrics;
 use self::sinks::Sink;
 
 /// Everything `observer run` can be told.
@@ -27,6 +30,7 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     pub control: Control,
     pub stats: Stats,
+    pub metrics: Metrics,
     pub shutdown: Shutdown,
 }
 
@@ -309,6 +313,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("sinks", sinks::KEYS),
     ("control", &["socket"]),
     ("stats", &["interval"]),
+    ("metrics", &["listen", "routes", "max_series"]),
     ("shutdown", &["deadline"]),
 ];
 

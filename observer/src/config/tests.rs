@@ -1,5 +1,6 @@
 //! The example, values, and what is said about wrong ones.
 
+use super::metrics::Listen;
 use super::sinks::{Facility, FileSink, Rotate, SyslogAddress, To, WhenFull};
 use super::*;
 
@@ -27,7 +28,8 @@ fn values_are_taken() {
                 backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
                 buffer_bytes = 1048576\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
-                [stats]\ninterval = '1h 30m'\n[shutdown]\ndeadline = '1m'";
+                [stats]\ninterval = '1h 30m'\n[metrics]\nlisten = '[::1]:9'\n\
+                routes = ['/a/{b}']\nmax_series = 7\n[shutdown]\ndeadline = '1m'";
     let config = Config::parse(text).unwrap();
     let hosts = vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
     assert_eq!(
@@ -48,6 +50,11 @@ fn values_are_taken() {
             sinks: Vec::new(),
             control: Control { socket: "".into() },
             stats: Stats { interval: Duration::from_secs(5400) },
+            metrics: Metrics {
+                listen: Some(Listen::Port("[::1]:9".parse().unwrap())),
+                routes: vec!["/a/{b}".parse().unwrap()],
+                max_series: 7,
+            },
             shutdown: Shutdown { deadline: Duration::from_secs(60) },
         }
     );
@@ -187,6 +194,17 @@ fn nonsense_names_the_key_the_value_and_the_range() {
         );
         check(&format!("[capture]\ninterfaces = ['lo', '{name}']"), 2, &message);
     }
+    check(
+        "[metrics]\nlisten = '0.0.0.0:9464'",
+        2,
+        "`listen = \"0.0.0.0:9464\"` is reachable from other hosts, without TLS and without a \
+         password: use a loopback address and put a proxy in front",
+    );
+    check(
+        "[metrics]\nroutes = ['users']",
+        2,
+        "`users` is no route: it begins with `/`; write /users/{id} or /static/*",
+    );
     check(
         "[output]\nfile = ''",
         2,

@@ -18,6 +18,7 @@ use crate::drive::{Source, live, monotonic, now};
 use crate::event::stats::Snapshot;
 use crate::sink::control::server::Server;
 use crate::sink::control::{self};
+use crate::sink::metrics::{self, Metrics};
 use crate::sink::{News, Sinks};
 use crate::tcp::Limits;
 use crate::{pipeline, privileges};
@@ -55,6 +56,13 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         sinks.attach_tails(tails);
         Some(server)
     };
+    let (metrics, scrapes) = match &config.metrics.listen {
+        Some(listen) => {
+            let (metrics, registry) = Metrics::new(&config.metrics);
+            (Some(metrics), Some(metrics::server::Server::start(listen, registry)?))
+        }
+        None => (None, None),
+    };
     let started = live::start(&config.capture, config.http.body_bytes, false);
     let result = match started {
         Ok(source) => {
@@ -79,13 +87,17 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let status = format!("watching {} interfaces", source.n_interfaces());
             let manager = Manager::from_environment();
             manager.ready(&status);
-            let worker = Worker::new(source, engine);
+            let mut worker = Worker::new(source, engine);
+            worker.metrics = metrics;
             serve(worker, sinks, manager, config.clone(), orders)
         }
         Err(err) => Err(err.into()),
     };
     if let Some(server) = server {
         server.stop();
+    }
+    if let Some(scrapes) = scrapes {
+        scrapes.stop();
     }
     result
 }
@@ -137,6 +149,7 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         if tell(sinks.news(), orders) {
             break;
         }
+        worker.leave_metrics(moment, || sinks.stats());
         manager.turned(moment, || worker.snapshot(sinks.stats()));
     }
     manager.stopping();

@@ -3,6 +3,7 @@
 //! restart.
 
 use super::worker::Worker;
+use crate::config::metrics::Metrics;
 use crate::config::{Capture, Config, Control, Engine, Http, Output, Shutdown, Stats};
 use crate::drive::Source;
 use crate::sink::Sinks;
@@ -46,7 +47,8 @@ pub(super) fn apply<S: Source>(
 /// The keys that differ and are fixed while the daemon runs. Each key is taken out of its struct by
 /// name, so that the compiler asks for those that are added.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let Config { capture, http, engine, output, sinks: _, control, stats, shutdown } = new;
+    let Config { capture, http, engine, output, sinks: _, control, stats, metrics, shutdown } = new;
+    let Metrics { listen, routes, max_series } = metrics;
     let Capture { interfaces, ports, hosts, backend, ring_bytes, max_flows, tls } = capture;
     let Http { headers: _, body_bytes, ws_messages, ws_message_bytes } = http;
     let Engine { max_flows: engine_flows, buffer_bytes } = engine;
@@ -66,6 +68,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[http] ws_message_bytes", *ws_message_bytes != old.http.ws_message_bytes),
         ("[engine] max_flows", *engine_flows != old.engine.max_flows),
         ("[engine] buffer_bytes", *buffer_bytes != old.engine.buffer_bytes),
+        ("[metrics] listen", *listen != old.metrics.listen),
+        ("[metrics] routes", *routes != old.metrics.routes),
+        ("[metrics] max_series", *max_series != old.metrics.max_series),
         ("[control] socket", *socket != old.control.socket),
     ];
     keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

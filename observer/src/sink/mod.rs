@@ -7,6 +7,7 @@
 
 mod clock;
 pub mod control;
+pub mod metrics;
 mod queue;
 mod runner;
 mod set;

@@ -22,6 +22,7 @@ mod hotplug;
 mod killed;
 mod ledger;
 mod load;
+mod metrics;
 mod privileges;
 mod quiet;
 mod recipes;

@@ -92,7 +92,7 @@ impl Server {
 
 /// The socket in the file system, removed when dropped, if it is still ours.
 #[derive(Debug)]
-struct SocketFile {
+pub(in crate::sink) struct SocketFile {
     path: PathBuf,
     /// Device and inode.
     identity: (u64, u64),
@@ -110,7 +110,7 @@ impl Drop for SocketFile {
 /// Listens on `path`. The socket is made under another name, with its mode, and then moved to its
 /// place in one step: nobody can connect before the mode is right, and a socket that a dead daemon
 /// left is replaced without a moment in which there is none.
-fn bind(path: &Path) -> Result<(StdListener, SocketFile), Error> {
+pub(in crate::sink) fn bind(path: &Path) -> Result<(StdListener, SocketFile), Error> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(io)?;
