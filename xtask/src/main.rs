@@ -5,6 +5,7 @@
 
 mod bench;
 mod compare;
+mod dist;
 mod ebpf;
 mod fuzz;
 mod generate;
@@ -16,6 +17,7 @@ mod run;
 mod runner;
 mod setup;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -59,6 +61,10 @@ enum Command {
     Memory(memory::Options),
     /// Measure what it costs to be watched by observer, beside others; needs root
     Bench(bench::Options),
+    /// Make packages: .deb, .rpm and a tarball, in target/dist
+    Dist(dist::Options),
+    /// Boot old kernels under emulation and run the kernel tests and observer inside
+    Vm(vm::Options),
     /// The load that `bench` makes: not for people
     #[command(hide = true)]
     BenchLoad(bench::LoadOptions),
@@ -77,6 +83,8 @@ fn main() -> ExitCode {
         Command::Generate(options) => generate::generate(&options),
         Command::Memory(options) => memory::memory(&options),
         Command::Bench(options) => bench::bench(&options),
+        Command::Dist(options) => dist::dist(&options),
+        Command::Vm(options) => vm::vm(&options),
         Command::BenchLoad(options) => bench::load(&options),
     };
     match outcome {

@@ -57,6 +57,16 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Print the JSON Schema of the events
     Schema,
+    /// Print the manual page, or write a page for each command into a folder
+    Man {
+        /// Folder to write `observer.1`, `observer-tail.1` and so on into
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Print completions for a shell
+    ///
+    /// For bash: observer completions bash > ~/.local/share/bash-completion/completions/observer
+    Completions { shell: clap_complete::Shell },
 }
 
 #[cfg(feature = "live")]

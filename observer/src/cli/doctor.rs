@@ -1,13 +1,11 @@
 //! `observer doctor`: the findings as lines for people or as one JSON object.
 
-use std::io::{self, Write as _};
-
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use clap::ColorChoice;
 
 use super::args::DoctorArgs;
-use super::{Failure, wants_colour};
+use super::{Failure, print, wants_colour};
 use crate::config::Config;
 use crate::doctor::{self, Finding, State};
 
@@ -22,14 +20,7 @@ pub(super) fn run(args: &DoctorArgs, color: ColorChoice) -> Result<(), Failure> 
         true => doctor::json(&findings).context("cannot write the findings")? + "\n",
         false => lines(&findings, wants_colour(color)),
     };
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Failure::Run(
-                anyhow::Error::new(err).context("cannot write to standard output"),
-            ));
-        }
-        _ => {}
-    }
+    print(text.as_bytes())?;
     match doctor::verdict(&findings) {
         State::Good | State::Warning => Ok(()),
         // The findings have said it.

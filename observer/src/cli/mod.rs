@@ -2,6 +2,7 @@
 //! their own words. Messages go to standard error as `observer: ...`, events to standard output.
 
 mod args;
+mod documents;
 #[cfg(feature = "live")]
 mod doctor;
 #[cfg(feature = "live")]
@@ -47,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(args, cli.color),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
+        Command::Man { out } => documents::man(out.as_deref()),
+        Command::Completions { shell } => documents::completions(*shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,7 +109,12 @@ fn plural(n: u64, what: &str) -> String {
 }
 
 fn schema() -> Result<(), Failure> {
-    match io::stdout().lock().write_all(crate::event::JSON_SCHEMA.as_bytes()) {
+    print(crate::event::JSON_SCHEMA.as_bytes())
+}
+
+/// To standard output; that nobody reads it is a quiet end.
+fn print(bytes: &[u8]) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(bytes) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => {
             Err(err).context("cannot write to standard output")?
         }

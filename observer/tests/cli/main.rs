@@ -45,6 +45,30 @@ fn the_schema_is_printed() {
 }
 
 #[test]
+fn completions_and_pages_know_the_commands() {
+    for (shell, words) in
+        [("bash", "_observer()"), ("zsh", "#compdef observer"), ("fish", "complete -c observer")]
+    {
+        let output = observer(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.contains(words) && text.contains("read"), "{shell}: {text}");
+    }
+    misused(&["completions", "cmd"], "error: invalid value 'cmd' for '<SHELL>'");
+
+    let output = observer(&["man"]);
+    let page = String::from_utf8(output.stdout).unwrap();
+    assert!(page.contains(".TH observer 1"), "{page}");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("new").display().to_string();
+    assert_eq!(observer(&["man", "--out", &out]).status.code(), Some(0));
+    for command in ["observer", "observer-read", "observer-schema"] {
+        let page = std::fs::read_to_string(format!("{out}/{command}.1")).unwrap();
+        assert!(page.contains(&format!(".TH {command} 1")), "{page}");
+    }
+}
+
+#[test]
 fn wrong_options_say_what_is_right() {
     misused(
         &["read", "x", "-p", "0"],

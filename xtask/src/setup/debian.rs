@@ -184,7 +184,8 @@ mod tests {
         setup::Options,
     };
 
-    const ALL: Options = Options { tests: true, lint: true, bench: false, dry_run: false };
+    const ALL: Options =
+        Options { tests: true, lint: true, bench: false, vm: false, dry_run: false };
 
     const POLICY: &str = "\
 curl:

@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Also install what `bench` measures with and beside: the tests' servers, tcpflow and the like
     #[arg(long)]
     pub(crate) bench: bool,
+    /// Also install what `vm` boots old kernels with: qemu, busybox, cpio
+    #[arg(long)]
+    pub(crate) vm: bool,
     /// Say what would be installed, and install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

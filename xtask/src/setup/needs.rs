@@ -57,7 +57,9 @@ impl Missing {
         // What is measured is what is tested, beside others.
         let for_tests = TOOLS.iter().filter(|_| wanted.tests || wanted.bench);
         let for_bench = PEERS.iter().filter(|_| wanted.bench);
-        let tools = for_tests.chain(for_bench).filter(|tool| !has_program(tool.program));
+        let for_vm = MACHINE.iter().filter(|_| wanted.vm);
+        let tools =
+            for_tests.chain(for_bench).chain(for_vm).filter(|tool| !has_program(tool.program));
         Self {
             compiler: compiler.is_none() || (debian && !found.debian_compiler),
             link: debian && !found.debian_linked,
@@ -196,6 +198,34 @@ const PEERS: &[Tool] = &[
     same("iperf3", "traffic that is no HTTP, as much as there can be", "iperf3"),
 ];
 
+/// What old kernels are booted with.
+const MACHINE: &[Tool] = &[
+    Tool {
+        program: "qemu-system-x86_64",
+        why: "emulates the machine that old kernels boot on",
+        debian: "qemu-system-x86",
+        ..same("", "", "qemu-system-x86")
+    },
+    Tool {
+        program: "busybox",
+        why: "everything else in that machine",
+        debian: "busybox-static",
+        ..same("", "", "busybox")
+    },
+    same("cpio", "packs what that machine boots with", "cpio"),
+    Tool {
+        program: "strip",
+        why: "makes programs small enough for that machine",
+        ..same("", "", "binutils")
+    },
+    Tool {
+        program: "tc",
+        why: "shows that machine's filters",
+        dnf: "iproute-tc",
+        ..same("", "", "iproute2")
+    },
+];
+
 /// A tool whose package has the same name everywhere.
 const fn same(program: &'static str, why: &'static str, package: &'static str) -> Tool {
     Tool {
@@ -289,7 +319,8 @@ mod tests {
         }
     }
 
-    const BUILD: Options = Options { tests: false, lint: false, bench: false, dry_run: false };
+    const BUILD: Options =
+        Options { tests: false, lint: false, bench: false, vm: false, dry_run: false };
     const TESTS: Options = Options { tests: true, ..BUILD };
     const LINT: Options = Options { lint: true, ..BUILD };
 

@@ -66,7 +66,8 @@ mod tests {
     use super::*;
     use crate::{ebpf::Found, setup::Options};
 
-    const TESTS: Options = Options { tests: true, lint: false, bench: false, dry_run: false };
+    const TESTS: Options =
+        Options { tests: true, lint: false, bench: false, vm: false, dry_run: false };
 
     fn on(family: Family, missing: &Missing) -> String {
         advice(missing, &Distribution { family, name: "Examplix 1".to_owned() })

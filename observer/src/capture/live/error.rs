@@ -20,7 +20,7 @@ pub enum CaptureError {
     )]
     Forbidden(#[source] io::Error),
 
-    #[error("this kernel has no BPF ring buffer: needs Linux 5.8 or later")]
+    #[error("this kernel has no BPF ring buffer: needs Linux 5.13 or later")]
     NoRingBuffer,
 
     #[error("no such interface: {} (there are: {})", .missing.join(", "), .present.join(", "))]

@@ -4,7 +4,6 @@
 
 mod offload;
 
-use aya::maps::MapType;
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, loaded_programs};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
@@ -84,12 +83,6 @@ pub fn missing_capabilities(backend: Backend) -> Vec<&'static str> {
         Err(CaptureError::MissingPrivileges { missing }) => missing,
         _ => Vec::new(),
     }
-}
-
-/// Whether the kernel has ring buffers (5.8). `None`: it does not say, most often for want of
-/// privileges.
-pub fn has_ring_buffers() -> Option<bool> {
-    aya::sys::is_map_supported(MapType::RingBuf).ok()
 }
 
 /// Programs that move data between sockets, past every interface (sockmap, sockhash): their names.

@@ -1,0 +1,178 @@
+//! Owns `cargo xtask dist`: the packages. It builds the binary, makes manual pages and completions
+//! with it, and gathers all that in one folder, from which cargo-deb and cargo-generate-rpm pack
+//! what `observer/Cargo.toml` says, and tar the rest.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    runner::{self, Runner},
+    setup, workspace,
+};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Pack this binary instead of building one for release
+    #[arg(long, value_name = "FILE")]
+    observer: Option<PathBuf>,
+    /// What to make
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_enum)]
+    #[arg(default_values_t = [Kind::Deb, Kind::Rpm, Kind::Tar])]
+    only: Vec<Kind>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    Deb,
+    Rpm,
+    Tar,
+}
+
+pub(crate) fn dist(options: &Options) -> Result<()> {
+    setup::setup(&setup::Options::default())?;
+    let runner = Runner::new();
+    let (binary, triple) = match &options.observer {
+        Some(file) => (fs::canonicalize(file)?, workspace::host_triple()?),
+        None => build(&runner)?,
+    };
+    let folder = workspace::root().join("target/dist");
+    let stage = folder.join("stage");
+    gather(runner, &binary, &stage)?;
+    let mut made = Vec::new();
+    for kind in &options.only {
+        made.push(match kind {
+            Kind::Deb => deb(runner, &folder)?,
+            Kind::Rpm => rpm(runner, &folder)?,
+            Kind::Tar => tar(runner, &folder, &triple)?,
+        });
+    }
+    for file in made {
+        let n_bytes = fs::metadata(&file)?.len();
+        eprintln!("dist: {} ({:.1} MB)", file.display(), n_bytes as f64 / 1e6);
+    }
+    Ok(())
+}
+
+/// Linked statically with musl where rustup has that target; otherwise for the glibc of this
+/// machine, which then is the oldest that it runs with.
+fn build(runner: &Runner) -> Result<(PathBuf, String)> {
+    let host = workspace::host_triple()?;
+    let musl = host.replace("-gnu", "-musl");
+    let installed = ["target", "list", "--installed"];
+    let targets = runner::ask(runner::command("rustup").args(installed)).unwrap_or_default();
+    if !targets.lines().any(|target| target == musl) {
+        eprintln!(
+            "dist: no target {musl} (rustup target add {musl}): linked with glibc, not static"
+        );
+        return Ok((workspace::build(runner)?, host));
+    }
+    let build = ["build", "--release", "--package", "observer", "--target", &musl];
+    runner.run(workspace::cargo().args(build))?;
+    Ok((workspace::target().join(&musl).join("release/observer"), musl))
+}
+
+/// Everything that some package holds.
+fn gather(runner: Runner, binary: &Path, stage: &Path) -> Result<()> {
+    if stage.exists() {
+        fs::remove_dir_all(stage)?;
+    }
+    for part in ["man", "completions", "doc"] {
+        fs::create_dir_all(stage.join(part))?;
+    }
+    let observer = stage.join("observer");
+    runner.run(runner::command("strip").arg("-o").arg(&observer).arg(binary))?;
+    runner.run(runner::command(&observer).args(["man", "--out"]).arg(stage.join("man")))?;
+    for entry in fs::read_dir(stage.join("man"))?.flatten() {
+        // Debian's policy: compressed as far as gzip can, and without the time of the build.
+        runner.run(runner::command("gzip").args(["-9", "-n"]).arg(entry.path()))?;
+    }
+    for (shell, file) in
+        [("bash", "observer.bash"), ("zsh", "_observer"), ("fish", "observer.fish")]
+    {
+        let text = runner::ask(runner::command(&observer).args(["completions", shell]))
+            .with_context(|| format!("the binary makes no completions for {shell}"))?;
+        fs::write(stage.join("completions").join(file), text)?;
+    }
+    let root = workspace::root();
+    for (file, name) in DEPLOYED {
+        fs::copy(root.join(file), stage.join(name))?;
+    }
+    for file in DOCUMENTS {
+        let path = root.join(file);
+        let name = path.file_name().context("a document has a name")?;
+        fs::copy(&path, stage.join("doc").join(name))?;
+    }
+    Ok(())
+}
+
+fn deb(runner: Runner, folder: &Path) -> Result<PathBuf> {
+    packager(runner, "cargo-deb", DEB_VERSION)?;
+    // The binary is built and stripped already; only what stands in the stage is packed.
+    let mut cargo = workspace::cargo();
+    cargo.args(["deb", "--package", "observer", "--no-build", "--no-strip", "--output"]);
+    runner.run(cargo.arg(folder))?;
+    newest(folder, "deb")
+}
+
+fn rpm(runner: Runner, folder: &Path) -> Result<PathBuf> {
+    packager(runner, "cargo-generate-rpm", RPM_VERSION)?;
+    let mut cargo = workspace::cargo();
+    cargo.args(["generate-rpm", "--package", "observer", "--output"]);
+    runner.run(cargo.arg(folder))?;
+    newest(folder, "rpm")
+}
+
+fn tar(runner: Runner, folder: &Path, triple: &str) -> Result<PathBuf> {
+    let name = format!("observer-{}-{triple}", env!("CARGO_PKG_VERSION"));
+    let file = folder.join(format!("{name}.tar.gz"));
+    let mut tar = runner::command("tar");
+    tar.arg("-C").arg(folder.join("stage")).args(["--owner=0", "--group=0", "--sort=name"]);
+    tar.arg(format!("--transform=s,^\\.,{name},")).arg("-czf").arg(&file).arg(".");
+    runner.run(&mut tar)?;
+    Ok(file)
+}
+
+/// Installs the packager if it is not there, as the lints do with cargo-deny.
+fn packager(runner: Runner, name: &str, version: &str) -> Result<()> {
+    if runner::find_program(name).is_some() {
+        return Ok(());
+    }
+    eprintln!("dist: installing {name}");
+    let mut cargo = runner::command("cargo");
+    cargo.env_remove("CARGO_TARGET_DIR").args(["install", "--quiet", "--locked"]);
+    runner.run(cargo.arg(format!("{name}@{version}")))
+}
+
+/// The file that has just been made.
+fn newest(folder: &Path, extension: &str) -> Result<PathBuf> {
+    let files = fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    let files = files.filter(|path| path.extension().is_some_and(|it| it == extension));
+    let changed = |path: &PathBuf| fs::metadata(path).and_then(|data| data.modified()).ok();
+    match files.max_by_key(changed) {
+        Some(file) => Ok(file),
+        None => bail!("the packager said that it succeeded and made no .{extension}"),
+    }
+}
+
+const DEB_VERSION: &str = "3.8.0";
+const RPM_VERSION: &str = "0.21.1";
+/// What is neither made nor a document, and what it is called in the stage.
+const DEPLOYED: &[(&str, &str)] = &[
+    ("deploy/observer.toml", "observer.toml"),
+    ("deploy/observer.service", "observer.service"),
+    ("deploy/observer.sysusers", "observer.conf"),
+];
+const DOCUMENTS: &[&str] = &[
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "docs/events.md",
+    "docs/events.schema.json",
+    "docs/limitations.md",
+    "docs/observer.example.toml",
+];
