@@ -1,7 +1,8 @@
 //! HTTP that is watched from inside a test: start a capture, let the programs under test talk,
 //! await the exchanges, assert on them.
 //!
-//! ```no_run
+#![cfg_attr(feature = "live", doc = "```no_run")]
+#![cfg_attr(not(feature = "live"), doc = "```ignore")]
 //! # async fn test() -> Result<(), observer::watch::Error> {
 //! use observer::watch::Watch;
 //!

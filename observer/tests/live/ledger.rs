@@ -83,7 +83,6 @@ fn the_account_is_whole_with_every_stage_overloaded_at_once() {
     assert!(account.lost > 0, "a ring of 64 KiB held everything");
     assert!(evicted > 0, "16 flows were enough");
     assert!(sink(stats, "stalled", "lost") > 0, "a receiver that does not read kept up");
-    assert_eq!(sink(stats, "stalled", "waiting"), 0, "{}", stats.0);
     // The file has every line that was made, and nothing was lost on the way to it.
     assert_eq!(events.len() as u64, stats.number("/obs/stats/events") + 1);
     assert_eq!(sink(stats, "events", "events"), events.len() as u64 - 1);

@@ -17,7 +17,15 @@ pub(crate) struct Machine {
     process: Process,
     /// The machine's first process, as it is called outside.
     leader: u32,
+    /// Its control group, below each hierarchy's root.
+    group: String,
 }
+
+/// Puts the shell into a control group of its own and becomes nspawn: two machines in one group
+/// would have their services in the same ones, with processes that the other cannot name.
+const IN_A_GROUP: &str = "for root in /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do \
+    [ -d $root ] && mkdir $root/$0 && echo $$ > $root/$0/cgroup.procs; done; \
+    exec systemd-nspawn \"$@\"";
 
 /// The root file system, if it is there.
 pub(crate) fn root() -> Option<PathBuf> {
@@ -31,7 +39,9 @@ impl Machine {
     #[track_caller]
     pub(crate) fn boot(root: &Path) -> Self {
         let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
-        let mut command = Command::new("systemd-nspawn");
+        let group = format!("observer-test-{}", std::process::id());
+        let mut command = Command::new("sh");
+        command.args(["-c", IN_A_GROUP, &group]);
         command.arg("-D").arg(root).args(["--volatile=overlay", "--boot", "--quiet"]);
         command.args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"]);
         command.args(["--capability=all", "--system-call-filter=bpf perf_event_open"]);
@@ -49,7 +59,7 @@ impl Machine {
             assert!(process.has_ended().is_none(), "nspawn ended: {:?}", process.stderr.get());
             descendants(process.pid()).into_iter().find(|pid| inner_pid(*pid) == Some(1))
         });
-        let machine = Self { process, leader };
+        let machine = Self { process, leader, group };
         until("the machine to be up", LONG, || {
             let state = machine.try_run("systemctl is-active multi-user.target");
             (state.1.trim() == "active").then_some(())
@@ -87,10 +97,14 @@ impl Machine {
     /// The daemon's main process, as it is called outside.
     #[track_caller]
     pub(crate) fn daemon(&self) -> u32 {
+        self.find_daemon().expect("the daemon is there")
+    }
+
+    /// The same; `None` while there is none.
+    pub(crate) fn find_daemon(&self) -> Option<u32> {
         let inner = self.run("systemctl show -P MainPID observer");
         let inner: u32 = inner.trim().parse().unwrap();
-        let all = descendants(self.leader);
-        all.into_iter().find(|pid| inner_pid(*pid) == Some(inner)).expect("the daemon is there")
+        descendants(self.leader).into_iter().find(|pid| inner_pid(*pid) == Some(inner))
     }
 
     /// Serves HTTP on a port of the machine's loopback device, for as long as this process lives.
@@ -116,6 +130,23 @@ impl Machine {
         // SAFETY: no pointers. systemd(1): SIGRTMIN+4 powers off.
         unsafe { libc::kill(self.leader.cast_signed(), libc::SIGRTMIN() + 4) };
         self.process.wait();
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if self.process.has_ended().is_none() {
+            // A test has failed. nspawn would leave the machine behind; its first process takes all
+            // others with it.
+            // SAFETY: no pointers.
+            unsafe { libc::kill(self.leader.cast_signed(), libc::SIGKILL) };
+            until("the machine to be gone", LONG, || self.process.has_ended());
+        }
+        for root in ["/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"] {
+            let group = format!("{root}/{}", self.group);
+            let remove = ["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"];
+            let _ = Command::new("find").arg(group).args(remove).stderr(Stdio::null()).status();
+        }
     }
 }
 
