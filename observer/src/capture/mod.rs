@@ -2,5 +2,6 @@
 //! and knows nothing of HTTP.
 
 pub mod file;
+pub mod interfaces;
 #[cfg(feature = "live")]
 pub mod live;

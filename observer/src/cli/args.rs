@@ -209,7 +209,7 @@ pub(crate) struct MarkArgs {
 #[cfg(feature = "live")]
 #[derive(Debug, Args)]
 pub(crate) struct CaptureArgs {
-    /// Interface to watch; may be repeated or a list: eth0,lo [default: any]
+    /// Interface to watch; may be repeated or a list; patterns and exceptions: eth0,'veth*','!docker0' [default: any]
     #[arg(short, long = "interface", value_name = "NAME", value_delimiter = ',')]
     pub(crate) interfaces: Vec<String>,
     /// Only flows with this TCP port at either end; may be repeated or a list: 80,8080

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use crate::capture::interfaces;
 use ipnet::IpNet;
 use serde_json::Value;
 
@@ -64,7 +65,7 @@ impl Filter {
     fn admits_interface(&self, event: &Value) -> bool {
         let name = event.pointer("/obs/capture/interface").and_then(Value::as_str);
         self.interfaces.is_empty()
-            || name.is_some_and(|name| self.interfaces.iter().any(|wanted| wanted == name))
+            || name.is_some_and(|name| interfaces::includes(&self.interfaces, name))
     }
 }
 

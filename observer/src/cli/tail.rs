@@ -16,6 +16,7 @@ use super::filter::Filter;
 use super::output::{Output, stdout};
 use super::run::lay_over;
 use super::{Failure, complain, engine_config, plural, shape, signals, summary};
+use crate::capture::interfaces;
 use crate::config;
 use crate::daemon::worker::Worker;
 use crate::drive::{live, monotonic};
@@ -94,7 +95,7 @@ fn is_absent(err: &io::Error) -> bool {
 
 /// What the kernel would have been told, had this process captured itself.
 fn filter(args: &TailArgs) -> Filter {
-    let any = args.capture.interfaces.iter().any(|name| name == "any");
+    let any = interfaces::is_everything(&args.capture.interfaces);
     Filter {
         event: None,
         except: args.capture.no_tls.then_some("tls.flow"),
@@ -127,11 +128,8 @@ fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
             refused.join(" and ")
         ));
     }
-    if hello.interfaces.iter().any(|name| name == "any") {
-        return;
-    }
-    for name in args.capture.interfaces.iter().filter(|name| *name != "any") {
-        if !hello.interfaces.contains(name) {
+    for name in args.capture.interfaces.iter().filter(|name| interfaces::is_plain(name)) {
+        if !interfaces::includes(&hello.interfaces, name) {
             complain(format_args!(
                 "the daemon does not watch {name}, only {}: use --no-daemon to capture here",
                 hello.interfaces.join(", ")
@@ -143,7 +141,7 @@ fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
 /// Whose capture is shown, for somebody who expected another one.
 fn say_who_captures(connection: &Connection) {
     let Hello { interfaces, backend, .. } = &connection.hello;
-    let interfaces = match interfaces.iter().any(|name| name == "any") {
+    let interfaces = match interfaces::is_everything(interfaces) {
         true => "all interfaces".to_owned(),
         false => interfaces.join(", "),
     };

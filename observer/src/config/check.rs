@@ -73,10 +73,10 @@ impl Capture {
     fn check(&self) -> Result<(), Wrong> {
         let wrong = |key, message| Wrong { section: "capture", key, message };
         for name in &self.interfaces {
-            if !is_interface_name(name) {
+            if !is_interface_name(name.strip_prefix('!').unwrap_or(name)) {
                 let message = format!(
                     "`interfaces` holds {name:?}, which is no interface's name: 1 to 15 bytes \
-                     without `/`, `:` and blanks, or \"any\""
+                     without `/`, `:` and blanks, with `*` and `?` for any text, or \"any\""
                 );
                 return Err(wrong("interfaces", message));
             }

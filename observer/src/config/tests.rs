@@ -190,7 +190,7 @@ fn nonsense_names_the_key_the_value_and_the_range() {
     for name in ["", "a b", "interface-too-long", "a/b"] {
         let message = format!(
             "`interfaces` holds {name:?}, which is no interface's name: 1 to 15 bytes without `/`, \
-             `:` and blanks, or \"any\""
+             `:` and blanks, with `*` and `?` for any text, or \"any\""
         );
         check(&format!("[capture]\ninterfaces = ['lo', '{name}']"), 2, &message);
     }

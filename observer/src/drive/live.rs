@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Source;
+use crate::capture::interfaces;
 use crate::capture::live::{
     self, Backend, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
 };
@@ -26,7 +27,7 @@ pub fn start(
     body_prefix: u32,
     watch_dth: bool,
 ) -> Result<Live, CaptureError> {
-    let any = config.interfaces.is_empty() || config.interfaces.iter().any(|name| name == "any");
+    let any = interfaces::is_everything(&config.interfaces);
     let host = |network: &config::Network| HostFilter {
         address: network.0.addr(),
         prefix: network.0.prefix_len(),

@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::Value;
 
 use crate::harness::can_run;
+use crate::harness::client::{Route, curl};
 use crate::harness::foreign::{Counter, FILTER_NAME, NAME, Way};
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BINARY, Observer};
@@ -81,6 +82,31 @@ fn foreign_programs_are_named_with_the_order_in_which_they_see_a_packet() {
         assert_eq!(output.status.code(), Some(0), "a warning is no failure");
     }
     observer.end(libc::SIGTERM);
+}
+
+#[test]
+fn beside_a_program_that_ends_the_chain_nothing_is_missed() {
+    if !can_run("doctor::ends", &["nginx", "curl"]) {
+        return;
+    }
+    let (near, far) = (Namespace::new(), Namespace::new());
+    near.connect(&far, "doc2");
+    if !finding(&examine(&near).1, "tc").1.starts_with("TCX") {
+        return;
+    }
+    let nginx = Nginx::start(&near, 18238);
+    let foreign = Counter::attach(&near, "doc2", Way::TcxEnds);
+    let mut observer = Observer::start(&near, &["run", "--no-socket", "-i", "doc2"]);
+    let route = Route { client: &far, host: "10.77.0.1", port: nginx.port };
+    curl(&route, &[], &["/path/ends"]);
+    let event = &observer.take(1)[0];
+    assert_eq!(event.text("/url/path"), "/path/ends");
+    assert_eq!(event.text("/obs/capture/backend"), "tc");
+    assert!(foreign.count() > 0, "the foreign program has seen nothing");
+    observer.end(libc::SIGTERM);
+    let (_, report) = examine(&near);
+    let want = format!("ingress: {NAME} (tcx); observer will go before");
+    assert_eq!(finding(&report, "interface doc2"), ("good", want.as_str()), "only ours has gone");
 }
 
 #[test]

@@ -30,5 +30,6 @@ mod reload;
 mod retries;
 mod service;
 mod small_ring;
+mod storm;
 mod tunnels;
 mod watch;

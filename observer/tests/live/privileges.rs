@@ -7,9 +7,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::harness::can_run;
+use crate::harness::client::{Route, curl};
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BACKENDS, BINARY, Observer};
 use crate::harness::process::Process;
+use crate::harness::server::Nginx;
 
 #[test]
 fn nobody_is_told_which_capability_is_missing() {
@@ -59,6 +61,31 @@ fn the_capabilities_that_are_named_are_enough() {
         observer.wait_for_message("observer: watching ");
         observer.end(libc::SIGTERM);
     }
+}
+
+#[test]
+fn without_tc_the_packet_socket_takes_its_place_and_says_so() {
+    if !can_run("privileges::fallback", &["setpriv", "nginx", "curl"]) {
+        return;
+    }
+    let near = Namespace::new();
+    let nginx = Nginx::start(&near, 18237);
+    let (_folder, binary) = binary_for_all();
+    let mut command = near.command("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    let some = "-all,+bpf,+perfmon,+net_raw";
+    command.args([format!("--inh-caps={some}"), format!("--ambient-caps={some}")]);
+    command.arg(&binary).args(["run", "--no-socket"]).current_dir("/");
+    let mut observer = Observer::spawn(&mut command);
+    observer.wait_for_message("observer: watching through socket");
+    observer
+        .wait_for_message("warning: tc cannot be had, using a packet socket: needs CAP_NET_ADMIN");
+    let route = Route { client: &near, host: "127.0.0.1", port: nginx.port };
+    curl(&route, &[], &["/path/fallback"]);
+    let event = &observer.take(1)[0];
+    assert_eq!(event.text("/url/path"), "/path/fallback");
+    assert_eq!(event.text("/obs/capture/backend"), "socket");
+    observer.end(libc::SIGTERM);
 }
 
 /// The binary where everybody can reach it: a build folder may be root's alone.

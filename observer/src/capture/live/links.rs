@@ -1,5 +1,6 @@
 //! The interfaces of this network namespace, now and as they change, through rtnetlink.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 
@@ -23,6 +24,8 @@ pub(super) enum Change {
     /// It is there: new, renamed, or changed otherwise.
     Present(Interface),
     Gone(u32),
+    /// Messages were lost; these are all that are there now.
+    All(Vec<Interface>),
 }
 
 /// A socket that hears of every change.
@@ -56,7 +59,7 @@ impl Links {
     }
 
     /// What has happened since the last call. When there was more than the socket could hold, the
-    /// list of what is there now takes its place; what is gone then shows when its links fail.
+    /// list of what is there now takes its place.
     pub(super) fn changes(&mut self) -> Result<Vec<Change>, NetlinkError> {
         let mut changes = Vec::new();
         loop {
@@ -65,7 +68,7 @@ impl Links {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(changes),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    changes.extend(self.list()?.into_iter().map(Change::Present));
+                    changes.push(Change::All(self.list()?));
                     continue;
                 }
                 Err(error) => return Err(failed("receive")(error)),
@@ -80,6 +83,16 @@ impl Links {
                 _ => {}
             })?;
         }
+    }
+}
+
+impl Interface {
+    /// Whether the name still is this interface's. A message about it may be old by the time it is
+    /// read: since then it may have gone or been renamed, and another may have its name.
+    pub(super) fn is_current(&self) -> bool {
+        let Ok(name) = CString::new(self.name.as_str()) else { return false };
+        // SAFETY: the name ends with a zero byte and outlives the call.
+        unsafe { libc::if_nametoindex(name.as_ptr()) == self.ifindex }
     }
 }
 

@@ -31,6 +31,7 @@ pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
 use observer_common::flow::{STATE_HTTP, STATE_QUIET};
 
+use crate::capture::interfaces;
 use crate::decode::decode;
 use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
 use clock::Clock;
@@ -218,24 +219,43 @@ impl Capture {
     fn follow_links(&mut self) -> Result<(), CaptureError> {
         for change in self.links.changes()? {
             match change {
-                Change::Gone(ifindex) => {
-                    self.attached.remove(&ifindex);
-                    match &mut self.tap {
-                        Tap::Tc(taps) => taps.forget(ifindex),
-                        Tap::Socket(socket) => socket.forget(ifindex),
-                    }
-                }
+                Change::Gone(ifindex) => self.let_go(ifindex),
                 Change::Present(link) => self.meet(link),
+                Change::All(links) => {
+                    let is_gone = |ifindex: &u32| !links.iter().any(|it| it.ifindex == *ifindex);
+                    let gone: Vec<_> = self.attached.keys().copied().filter(is_gone).collect();
+                    gone.into_iter().for_each(|ifindex| self.let_go(ifindex));
+                    links.into_iter().for_each(|link| self.meet(link));
+                }
             }
         }
         Ok(())
     }
 
+    fn let_go(&mut self, ifindex: u32) {
+        self.attached.remove(&ifindex);
+        match &mut self.tap {
+            Tap::Tc(taps) => taps.forget(ifindex),
+            Tap::Socket(socket) => socket.forget(ifindex),
+        }
+    }
+
     fn meet(&mut self, link: Interface) {
-        if self.is_detached || !self.wanted.includes(&link.name) {
+        if self.is_detached {
+            return;
+        }
+        if !self.wanted.includes(&link.name) {
+            // It may have had a name that was wanted.
+            if self.attached.contains_key(&link.ifindex) {
+                self.let_go(link.ifindex);
+            }
             return;
         }
         let is_new = !self.attached.contains_key(&link.ifindex);
+        if is_new && !link.is_current() {
+            // Attaching goes by name, and the name may be another's by now.
+            return;
+        }
         let result = match &mut self.tap {
             Tap::Tc(taps) if is_new => taps.attach(&mut self.object, &link),
             Tap::Socket(socket) if is_new => socket.add(&mut self.object, &link),
@@ -245,6 +265,8 @@ impl Capture {
             Ok(()) => {
                 self.attached.insert(link.ifindex, link);
             }
+            // Gone or renamed meanwhile; the message about that is on its way.
+            Err(_) if !link.is_current() => {}
             Err(error) => self.warnings.push(format!("not watching {}: {error}", link.name)),
         }
     }
@@ -261,8 +283,9 @@ fn choose(
         present.iter().filter(|link| wanted.includes(&link.name)).cloned().collect();
     let Interfaces::Named(names) = wanted else { return Ok(chosen) };
     let is_there = |name: &String| present.iter().any(|link| link.name == *name);
-    let missing: Vec<_> = names.iter().filter(|name| !is_there(name)).cloned().collect();
-    if chosen.is_empty() {
+    let is_missing = |name: &&String| interfaces::is_plain(name) && !is_there(name);
+    let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
+    if chosen.is_empty() && !missing.is_empty() {
         let present = present.iter().map(|link| link.name.clone()).collect();
         return Err(CaptureError::NoSuchInterface { missing, present });
     }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::capture::interfaces;
+
 /// How to capture, and what.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -51,7 +53,8 @@ impl Default for Options {
 pub enum Interfaces {
     /// All there are, and those that come later.
     Any,
-    /// These, and these again when they come back.
+    /// Those that the names and patterns mean ([`crate::capture::interfaces`]), and again when they
+    /// come back.
     Named(Vec<String>),
 }
 
@@ -59,7 +62,7 @@ impl Interfaces {
     pub(super) fn includes(&self, name: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Named(names) => names.iter().any(|wanted| wanted == name),
+            Self::Named(list) => interfaces::includes(list, name),
         }
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Counter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Tcx,
+    /// As the last of the chain, ending it: it takes each packet itself, as Cilium's do.
+    TcxEnds,
     /// At the head of the chain as it is now.
     TcxFirst,
     /// With a clsact qdisc that it makes.
@@ -30,11 +32,12 @@ pub(crate) enum Way {
 impl Counter {
     pub(crate) fn attach(namespace: &Namespace, interface: &str, way: Way) -> Self {
         let map = new_map().expect("a BPF map");
-        let fd = new_program(&map).expect("a BPF program");
+        let verdict = if way == Way::TcxEnds { TC_ACT_OK } else { TC_ACT_UNSPEC };
+        let fd = new_program(&map, verdict).expect("a BPF program");
         let mut program = classifier(&fd);
         namespace.inside(|| {
             let options = match way {
-                Way::Tcx => TcAttachOptions::TcxOrder(LinkOrder::last()),
+                Way::Tcx | Way::TcxEnds => TcAttachOptions::TcxOrder(LinkOrder::last()),
                 Way::TcxFirst => TcAttachOptions::TcxOrder(LinkOrder::first()),
                 Way::Clsact => {
                     qdisc_add_clsact(interface).unwrap();
@@ -75,8 +78,8 @@ fn new_map() -> io::Result<OwnedFd> {
     bpf(MAP_CREATE, &attr)
 }
 
-/// Adds one to the entry and lets the next program decide.
-fn new_program(map: &OwnedFd) -> io::Result<OwnedFd> {
+/// Adds one to the entry and returns the verdict.
+fn new_program(map: &OwnedFd, verdict: i32) -> io::Result<OwnedFd> {
     let instructions = [
         instruction(0x62, 10, 0, -4, 0), // *(u32 *)(r10 - 4) = 0
         instruction(0xbf, 2, 10, 0, 0),  // r2 = r10
@@ -87,7 +90,7 @@ fn new_program(map: &OwnedFd) -> io::Result<OwnedFd> {
         instruction(0x15, 0, 0, 2, 0), // if r0 == 0 goto +2
         instruction(0xb7, 1, 0, 0, 1), // r1 = 1
         instruction(0xdb, 0, 1, 0, 0), // lock *(u64 *)(r0 + 0) += r1
-        instruction(0xb7, 0, 0, 0, -1), // r0 = TC_ACT_UNSPEC, which is TCX_NEXT
+        instruction(0xb7, 0, 0, 0, verdict), // r0 = verdict
         instruction(0x95, 0, 0, 0, 0), // exit
     ];
     #[repr(C)]
@@ -145,6 +148,9 @@ fn classifier(program: &OwnedFd) -> SchedClassifier {
     SchedClassifier::from_program_info(info, FILTER_NAME.into()).unwrap()
 }
 
+// include/uapi/linux/pkt_cls.h; TC_ACT_UNSPEC is TCX_NEXT, and TC_ACT_OK is TCX_PASS.
+const TC_ACT_UNSPEC: i32 = -1;
+const TC_ACT_OK: i32 = 0;
 // include/uapi/linux/bpf.h
 const MAP_CREATE: libc::c_long = 0;
 const PROGRAM_LOAD: libc::c_long = 5;

@@ -12,7 +12,7 @@ use super::find;
 
 /// A network namespace with its loopback device up; gone when dropped, whatever happened.
 pub(crate) struct Namespace {
-    name: String,
+    pub(crate) name: String,
     handle: File,
 }
 
