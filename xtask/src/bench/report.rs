@@ -84,7 +84,9 @@ impl Results {
                 kept.map_or_else(String::new, |kept| {
                     format!("{:.3} ({:.3} … {:.3})", kept.median, kept.min, kept.max)
                 }),
-                reported(&runs).map_or_else(String::new, |told| format!("{:.4}", told.median)),
+                reported(&runs)
+                    .filter(|_| self.workload.is_http())
+                    .map_or_else(String::new, |told| format!("{:.4}", told.median)),
                 sum(&runs, |watched| watched.lost)
                     .map_or_else(String::new, |lost| lost.to_string()),
                 self.per_exchange(&runs, |run| run.watcher.as_ref()?.cpu_ns),
@@ -96,7 +98,24 @@ impl Results {
                 }),
             );
         }
+        if self.workload == Workload::Idle {
+            text.push_str(&self.wake_ups());
+        }
         text.push_str(&self.kernel_side());
+        text
+    }
+
+    /// How often each watcher was put on a CPU without anything to do.
+    fn wake_ups(&self) -> String {
+        let mut text = String::new();
+        for (peer, runs) in &self.watched {
+            let rates = runs.iter().filter_map(|(_, run)| {
+                Some(run.watcher.as_ref()?.switches? as f64 / run.done.seconds)
+            });
+            if let Some(rate) = Spread::of(rates) {
+                let _ = writeln!(text, "  {}: {:.1} wake-ups a second", peer.name(), rate.median);
+            }
+        }
         text
     }
 
@@ -118,7 +137,7 @@ impl Results {
             );
         }
         if let Some(ours) = &watched.ours {
-            let gib = run.done.bytes as f64 / f64::from(1 << 30);
+            let gib = run.done.bytes.max(1) as f64 / f64::from(1 << 30);
             let _ = writeln!(
                 text,
                 "  {} segments seen, {} records ({:.2} an exchange, {:.0} a GiB), {} wake-ups sent",
@@ -134,7 +153,8 @@ impl Results {
 
     fn unit(&self) -> &'static str {
         match self.workload {
-            Workload::Download => "GB a second",
+            Workload::Download | Workload::Iperf3 => "GB a second",
+            Workload::Redis => "requests/s",
             _ => "exchanges/s",
         }
     }
@@ -143,18 +163,23 @@ impl Results {
         let rate = Spread::of(runs.iter().map(|run| run.rate(self.workload)));
         match (rate, self.workload) {
             (None, _) => String::new(),
-            (Some(rate), Workload::Download) => format!("{:.2}", rate.median / 1e9),
+            (Some(rate), Workload::Download | Workload::Iperf3) => {
+                format!("{:.2}", rate.median / 1e9)
+            }
             (Some(rate), _) => format!("{:.0}", rate.median),
         }
     }
 
-    /// A cost per exchange; per GiB where an exchange is one.
+    /// A cost per exchange; per GiB where an exchange is one, and in all where there is none.
     fn per_exchange(&self, runs: &[&Run], cost: impl Fn(&Run) -> Option<u64>) -> String {
-        let costs =
-            runs.iter().filter_map(|run| Some(cost(run)? as f64 / run.done.completed as f64));
+        let costs = runs
+            .iter()
+            .filter_map(|run| Some(cost(run)? as f64 / run.done.completed.max(1) as f64));
         match (Spread::of(costs), self.workload) {
             (None, _) => String::new(),
-            (Some(cost), Workload::Download) => format!("{:.2} ms", cost.median / 1e6),
+            (Some(cost), Workload::Download | Workload::Idle | Workload::Iperf3) => {
+                format!("{:.2} ms", cost.median / 1e6)
+            }
             (Some(cost), _) => format!("{:.0} ns", cost.median),
         }
     }
@@ -209,7 +234,7 @@ fn watcher(watched: &Watched) -> Value {
 /// counting.
 fn reported(runs: &[&Run]) -> Option<Spread> {
     Spread::of(runs.iter().filter_map(|run| {
-        Some(run.watcher.as_ref()?.exchanges? as f64 / run.done.completed as f64)
+        Some(run.watcher.as_ref()?.exchanges? as f64 / run.done.completed.max(1) as f64)
     }))
 }
 
