@@ -130,7 +130,7 @@ fn it_comes_back_when_it_is_killed(machine: &Machine) {
     machine.run("systemctl kill -s KILL --kill-who=main observer");
     until("another process", LONG, || {
         let active = machine.try_run("systemctl is-active observer").1.trim() == "active";
-        (active && machine.daemon() != pid).then_some(())
+        (active && machine.find_daemon().is_some_and(|found| found != pid)).then_some(())
     });
     fetch(machine, "/after-kill");
 }

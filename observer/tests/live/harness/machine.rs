@@ -84,13 +84,16 @@ impl Machine {
         self.try_run("journalctl --no-pager -q -o cat -u observer").1
     }
 
-    /// The daemon's main process, as it is called outside.
-    #[track_caller]
-    pub(crate) fn daemon(&self) -> u32 {
+    /// The daemon's main process, as it is called outside; `None` while there is none.
+    pub(crate) fn find_daemon(&self) -> Option<u32> {
         let inner = self.run("systemctl show -P MainPID observer");
         let inner: u32 = inner.trim().parse().unwrap();
-        let all = descendants(self.leader);
-        all.into_iter().find(|pid| inner_pid(*pid) == Some(inner)).expect("the daemon is there")
+        descendants(self.leader).into_iter().find(|pid| inner_pid(*pid) == Some(inner))
+    }
+
+    #[track_caller]
+    pub(crate) fn daemon(&self) -> u32 {
+        self.find_daemon().expect("the daemon runs")
     }
 
     /// Serves HTTP on a port of the machine's loopback device, for as long as this process lives.
