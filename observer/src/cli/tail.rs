@@ -78,7 +78,9 @@ fn daemon(args: &TailArgs) -> Result<Option<Connection>, Failure> {
         Err(err) if args.socket.is_none() && is_absent(&err) => Ok(None),
         Err(err) => {
             let advice = match err.kind() {
-                io::ErrorKind::PermissionDenied => ": run as root or with sudo",
+                io::ErrorKind::PermissionDenied => {
+                    ": run with sudo, or as a member of the group observer"
+                }
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     ": no daemon listens there; start one with `observer run`, or leave --socket out"
                 }

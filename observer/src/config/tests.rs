@@ -211,3 +211,108 @@ fn nonsense_names_the_key_the_value_and_the_range() {
         "`file = \"\"` names no file: write a path, or \"-\" for standard output",
     );
 }
+
+/// A configuration with every key there is, sinks of every type among them.
+const FULL: &str = "[capture]\ninterfaces = ['lo', 'eth0']\nports = [80, 443]\n\
+    hosts = ['10.0.0.0/8', '::1']\nbackend = 'socket'\nring_bytes = 65536\nmax_flows = 99\n\
+    tls = false\n[http]\nheaders = true\nbody_bytes = 100\nws_messages = true\n\
+    ws_message_bytes = 3\n[engine]\nmax_flows = 999\nbuffer_bytes = 1048576\n[output]\n\
+    file = '/tmp/x'\n[control]\nsocket = '/run/x'\n[stats]\ninterval = '1h 30m'\n[metrics]\n\
+    listen = '127.0.0.1:9464'\nroutes = ['/a/{b}', '/c/*']\nmax_series = 7\n[shutdown]\n\
+    deadline = '1m'\n[[sinks]]\ntype = 'file'\npath = '/a'\nrotate_bytes = 4096\n\
+    rotate_every = '1h'\nkeep = 3\ncompress = true\nqueue_bytes = 65536\n[[sinks]]\n\
+    type = 'tcp'\nname = 'far'\naddress = '[::1]:5170'\nwhen_full = 'spool'\nspool_path = '/s'\n\
+    spool_bytes = 1048576\n[[sinks]]\ntype = 'syslog'\naddress = 'udp://h:514'\n\
+    facility = 'local3'\n[[sinks]]\ntype = 'unix_datagram'\npath = '/d'\n[[sinks]]\n\
+    type = 'journald'\n[[sinks]]\ntype = 'unix'\npath = '/u'\n[[sinks]]\ntype = 'stdout'\n";
+
+/// xorshift64*: the same numbers in each run.
+fn numbers(mut state: u64) -> impl FnMut(usize) -> usize {
+    move |below| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below.max(1)
+    }
+}
+
+/// `text` with one to four wounds: bytes changed, cut out, doubled, or replaced by something that
+/// a user or an attacker might write.
+fn wounded(text: &str, next: &mut impl FnMut(usize) -> usize) -> String {
+    const PIECES: &[&str] = &[
+        "-1",
+        "0",
+        "18446744073709551616",
+        "1e999",
+        "nan",
+        "''",
+        "\"\\u0000\"",
+        "[",
+        "]]",
+        "[[",
+        "=",
+        "\n",
+        "true",
+        "{}",
+        "[[[[[[[[[[[[[[[[",
+        "'''",
+        "\u{0}",
+        "\u{202e}",
+        "\u{fffd}",
+        "9999999999s",
+        "-5m",
+        "any",
+        "::/0",
+        "#",
+    ];
+    let mut bytes = text.as_bytes().to_vec();
+    for _ in 0..=next(3) {
+        let (at, n) = (next(bytes.len()), next(40));
+        let end = (at + n).min(bytes.len());
+        match next(5) {
+            0 => bytes[at] = next(256) as u8,
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let piece = bytes[at..end].to_vec();
+                let to = next(bytes.len());
+                bytes.splice(to..to, piece);
+            }
+            3 => drop(bytes.splice(at..at, PIECES[next(PIECES.len())].bytes())),
+            _ => {
+                // A whole value.
+                let start = bytes[at..].iter().position(|b| *b == b'=').map_or(at, |i| at + i + 1);
+                let stop = bytes[start..].iter().position(|b| *b == b'\n');
+                let stop = stop.map_or(bytes.len(), |i| start + i);
+                drop(bytes.splice(start..stop, PIECES[next(PIECES.len())].bytes()));
+            }
+        }
+        if bytes.is_empty() {
+            bytes.push(b'\n');
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[test]
+fn ten_thousand_wounded_files_are_taken_or_refused_with_a_word() {
+    Config::parse(FULL).unwrap();
+    let (mut next, mut n_taken, mut n_refused) = (numbers(0x6f62_7365_7276_6572), 0, 0);
+    for i in 0..10_000 {
+        let text = wounded(if i % 2 == 0 { FULL } else { EXAMPLE }, &mut next);
+        match Config::parse(&text) {
+            // What is taken is fit to be used, and compares with itself as a reload does.
+            Ok(config) => {
+                n_taken += 1;
+                assert_eq!(config.check_all(), Ok(()), "{text}");
+                assert_eq!(config, config.clone());
+            }
+            Err((at, message)) => {
+                n_refused += 1;
+                assert!(at <= text.len() && !message.trim().is_empty(), "{at} {message:?}: {text}");
+                assert!(message.len() < 1000, "{} bytes of message: {text}", message.len());
+            }
+        }
+    }
+    // Both happen a lot, or the wounds are not what they should be.
+    assert!(n_taken > 500 && n_refused > 3000, "{n_taken} {n_refused}");
+}

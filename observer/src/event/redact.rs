@@ -24,6 +24,10 @@ macro_rules! fields {
 const FIELDS: &[(&str, &str, &str)] =
     fields!["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key",];
 
+/// Fields that hold a reference (RFC 3986): a secret in its query or its fragment is masked there.
+const REFERENCES: &[(&str, &str, &str)] =
+    fields!["content-location", "link", "location", "referer", "refresh",];
+
 const PARAMETERS: &[&str] = &[
     "access_token",
     "api_key",
@@ -93,7 +97,64 @@ fn redact_message(message: &mut Message, masked: &mut Vec<Cow<'static, str>>) {
     }
 }
 
+/// Masks secrets in references. OAuth puts tokens behind `#` too (RFC 6749 §4.2.2).
+fn redact_references(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
+    if !REFERENCES.iter().any(|(name, ..)| head.may_have(name)) {
+        return;
+    }
+    for i in 0..head.fields().len() {
+        let Some(field) = head.fields().get(i).copied() else { continue };
+        let name = head.bytes(field.name);
+        let known =
+            REFERENCES.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()));
+        let Some(&(_, of_request, of_response)) = known else { continue };
+        let Some(clean) = clean_reference(head.bytes(field.value)) else { continue };
+        let value = replace(head, field.value, &clean);
+        head.set_value(i, value);
+        masked.push(Cow::Borrowed(match head.start {
+            StartLine::Request { .. } => of_request,
+            StartLine::Response { .. } => of_response,
+        }));
+    }
+}
+
+/// The value without its secrets; `None` when it has none.
+fn clean_reference(value: &[u8]) -> Option<Vec<u8>> {
+    let mut clean = Vec::new();
+    let mut rest = value;
+    let mut found = false;
+    // User information stands between `//` and `@`, before anything that ends an authority.
+    if let Some(start) = memchr::memmem::find(value, b"://").map(|at| at.saturating_add(3)) {
+        let (before, after) = value.split_at_checked(start)?;
+        let n = after.iter().position(|b| b"/?#>, ".contains(b)).unwrap_or(after.len());
+        if let Some(at) = memchr::memrchr(b'@', after.get(..n)?) {
+            clean.extend_from_slice(before);
+            clean.extend_from_slice(MASK);
+            rest = after.get(at..)?;
+            found = true;
+        }
+    }
+    // What stands between these is a parameter, whichever of the parts of a reference it is in.
+    let is_end = |byte: &u8| b"?#&;>\", ".contains(byte);
+    while !rest.is_empty() {
+        let n = rest.iter().position(is_end).unwrap_or(rest.len());
+        let (part, after) = rest.split_at_checked(n)?;
+        match memchr::memchr(b'=', part) {
+            Some(at) if is_secret(part) => {
+                clean.extend_from_slice(part.get(..=at)?);
+                clean.extend_from_slice(MASK);
+                found = true;
+            }
+            _ => clean.extend_from_slice(part),
+        }
+        clean.extend(after.first());
+        rest = after.get(1..).unwrap_or_default();
+    }
+    found.then_some(clean)
+}
+
 fn redact_fields(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
+    redact_references(head, masked);
     if !FIELDS.iter().any(|(name, ..)| head.may_have(name)) {
         return;
     }
@@ -176,4 +237,29 @@ fn is_secret(pair: &[u8]) -> bool {
     let Some(at) = memchr::memchr(b'=', pair) else { return false };
     let (name, value) = pair.split_at_checked(at).unwrap_or_default();
     value.len() > 1 && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &str, want: &str) {
+        let clean = clean_reference(value.as_bytes());
+        let clean = clean.as_deref().map_or(value, |clean| std::str::from_utf8(clean).unwrap());
+        assert_eq!(clean, want, "{value}");
+    }
+
+    #[test]
+    fn references_lose_their_secrets_and_nothing_else() {
+        for clean in ["/a?b=c", "https://x.example/", "", "/a?token=", "https://x/@a?tokens=1"] {
+            assert!(clean_reference(clean.as_bytes()).is_none(), "{clean}");
+        }
+        check("/cb?code=1&token=s3cr3t", "/cb?code=1&token=[redacted]");
+        check("https://a/b#access_token=abc&x=1", "https://a/b#access_token=[redacted]&x=1");
+        check("https://jo:pw@a.example/b?c", "https://[redacted]@a.example/b?c");
+        check("https://u@a/?password=x;y", "https://[redacted]@a/?password=[redacted];y");
+        check("<https://a/?sig=1&p=2>; rel=next", "<https://a/?sig=[redacted]&p=2>; rel=next");
+        check("5; url=https://a/?api_key=q", "5; url=https://a/?api_key=[redacted]");
+    }
 }

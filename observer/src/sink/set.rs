@@ -1,6 +1,7 @@
 //! All sinks of a daemon, as the capture thread sees them: it hands out batches, asks for numbers
 //! and news, and never waits but at the end.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use super::queue::{Overflow, Queue};
 use super::runner::{Notice, Notices, Runner};
 use super::spool::Spool;
 use super::{Batch, target};
-use crate::config::sinks::{Sink, WhenFull};
+use crate::config::sinks::{Sink, To, WhenFull};
 use crate::event::stats::{SinkStats, Snapshot};
 use crate::privileges;
 use crate::segment::Timestamp;
@@ -191,9 +192,10 @@ impl Running {
             spool = Some(opened);
         }
         let target = target::open(config, &notices)?;
+        let folders = folders(config);
         let runner = Runner::new(target, Arc::clone(&queue), spool, notices);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
-            privileges::keep_files_alone();
+            privileges::keep_to(&folders);
             runner.run();
         })?;
         Ok(Self { config: config.clone(), queue, said_full: None, is_closed: false })
@@ -220,6 +222,22 @@ impl Running {
              counted"
         ));
     }
+}
+
+/// Where the sink writes: beside its file, there where a symbolic link leads as well, and in its
+/// spool.
+fn folders(config: &Sink) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let To::File(file) = &config.to {
+        for path in [Some(file.path.clone()), file.path.canonicalize().ok()].into_iter().flatten() {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            folders.push(folder.unwrap_or(Path::new(".")).to_owned());
+        }
+    }
+    if let WhenFull::Spool { folder, .. } = &config.when_full {
+        folders.push(folder.clone());
+    }
+    folders
 }
 
 fn left(deadline: Instant) -> Duration {

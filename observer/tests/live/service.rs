@@ -127,7 +127,7 @@ fn it_reloads(machine: &Machine) {
 
 fn it_comes_back_when_it_is_killed(machine: &Machine) {
     let pid = machine.daemon();
-    machine.run("systemctl kill -s KILL observer");
+    machine.run("systemctl kill -s KILL --kill-who=main observer");
     until("another process", LONG, || {
         let active = machine.try_run("systemctl is-active observer").1.trim() == "active";
         (active && machine.find_daemon().is_some_and(|now| now != pid)).then_some(())

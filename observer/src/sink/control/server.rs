@@ -73,7 +73,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                privileges::keep_files_alone();
+                privileges::keep_to(&[]);
                 runtime.block_on(serve(listener, hello, requests, stopped));
             })
             .map_err(io)?;
@@ -120,7 +120,8 @@ pub(in crate::sink) fn bind(path: &Path) -> Result<(StdListener, SocketFile), Er
     temporary.push(format!(".{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
     let listener = StdListener::bind(&temporary).map_err(io)?;
-    let placed = fs::set_permissions(&temporary, fs::Permissions::from_mode(0o660))
+    let placed = give_to_group(&temporary)
+        .and_then(|()| fs::set_permissions(&temporary, fs::Permissions::from_mode(0o660)))
         .and_then(|()| identity(&temporary))
         .and_then(|identity| fs::rename(&temporary, path).map(|()| identity));
     match placed {
@@ -130,6 +131,23 @@ pub(in crate::sink) fn bind(path: &Path) -> Result<(StdListener, SocketFile), Er
             Err(io(source))
         }
     }
+}
+
+/// Where root makes the socket and there is a group `observer`, the socket is its: its members need
+/// no more for `observer tail`.
+fn give_to_group(path: &Path) -> io::Result<()> {
+    // SAFETY: takes nothing and cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    match group(&fs::read_to_string("/etc/group").unwrap_or_default()).filter(|_| is_root) {
+        Some(id) => std::os::unix::fs::chown(path, None, Some(id)),
+        None => Ok(()),
+    }
+}
+
+/// The id of the group `observer`, from group(5).
+fn group(text: &str) -> Option<u32> {
+    let line = text.lines().find_map(|line| line.strip_prefix("observer:"))?;
+    line.split(':').nth(1)?.parse().ok()
 }
 
 /// Whether `path` may be taken: nothing is there, or a socket that nobody listens on (connect
@@ -256,3 +274,15 @@ pub const MAX_CLIENTS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the daemon waits at its end for clients to read.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::group;
+
+    #[test]
+    fn the_group_is_found_by_its_name() {
+        let text = "root:x:0:\nobservers:x:7:\nobserver:x:998:jo,kim\n";
+        assert_eq!(group(text), Some(998));
+        assert_eq!(group("root:x:0:\nobserver:x\n"), None);
+    }
+}

@@ -214,3 +214,54 @@ fn what_is_no_daemon_is_not_taken_for_one() {
     assert_eq!(refused("{\"error\":\"too many clients\"}\n"), "too many clients");
     assert!(refused("{\"observer\":{\"protocol\":2}}").contains("version 2"));
 }
+
+#[test]
+fn ten_thousand_wrong_messages_are_answered_and_the_next_client_is_served() {
+    use std::io::{Read as _, Write as _};
+    let mut daemon = daemon();
+    let path = daemon.path();
+    let mut state = 0x6f62_7365_7276_6572_u64;
+    let mut next = move |below: usize| {
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        (state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % below
+    };
+    let mut n_errors = 0;
+    for _ in 0..10_000 {
+        let mut message = COMMAND.as_bytes().to_vec();
+        for _ in 0..=next(3) {
+            let at = next(message.len());
+            match next(4) {
+                0 => message[at] = next(256) as u8,
+                1 => drop(message.drain(at..)),
+                2 => drop(message.splice(at..at, (0..next(200)).map(|i| i as u8))),
+                // Longer than a command may be.
+                _ => drop(message.splice(at..at, std::iter::repeat_n(b'x', next(6000)))),
+            }
+            if message.is_empty() {
+                message.push(b'\n');
+            }
+        }
+        if message.starts_with(COMMAND.as_bytes()) {
+            continue;
+        }
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        // The daemon may have answered and closed before it has read all of it.
+        let _ =
+            stream.write_all(&message).and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+        let mut answer = Vec::new();
+        match stream.read_to_end(&mut answer) {
+            Ok(_) => n_errors += usize::from(answer == b"{\"error\":\"unknown command\"}\n"),
+            Err(err) => assert_eq!(err.kind(), std::io::ErrorKind::ConnectionReset, "{message:?}"),
+        }
+        daemon.tails.serve(NOW, || seen(1));
+        assert!(daemon.tails.clients.is_empty(), "{message:?} was taken for a command");
+    }
+    assert!(n_errors > 5000, "{n_errors}");
+    let mut client = daemon.attach();
+    daemon.write("{\"a\":1}\n");
+    daemon.stop();
+    assert!(read_all(&mut client).contains("{\"a\":1}\n"));
+}

@@ -58,7 +58,7 @@ impl Server {
         drop(inside);
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-            privileges::keep_files_alone();
+            privileges::keep_to(&[]);
             runtime.block_on(async {
                 tokio::select! {
                     () = serve(listener, Arc::new(registry)) => {}
@@ -176,5 +176,22 @@ mod tests {
         check("\u{0}\u{1}\r\n\r\n", "400 Bad Request");
         let head = respond(b"HEAD /metrics HTTP/1.1\r\n\r\n", &Registry::default());
         assert!(head.contains("Content-Length: 6\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    }
+
+    #[test]
+    fn whatever_is_asked_there_is_an_answer() {
+        let request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n";
+        let registry = Registry::default();
+        let mut state = 0x6f62_7365_7276_6572_u64;
+        for _ in 0..10_000 {
+            let mut bytes = request.to_vec();
+            for _ in 0..3 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = (state >> 33) as usize % (bytes.len() - 4);
+                bytes[at] = (state >> 24) as u8;
+            }
+            let response = respond(&bytes, &registry);
+            assert!(response.starts_with("HTTP/1.1 ") && response.contains("\r\n\r\n"));
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Archive {
 }
 
 fn work(files: &Files, orders: &Receiver<()>, notices: &Notices) {
-    crate::privileges::keep_files_alone();
+    crate::privileges::keep_to(&[files.folder().to_owned()]);
     // SAFETY: no pointers. On Linux it concerns the calling thread alone, and failing to be polite
     // is no reason not to work.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
@@ -78,15 +78,18 @@ impl Files {
         Ok(())
     }
 
+    fn folder(&self) -> &Path {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new("."))
+    }
+
     /// From the oldest to the newest, by the time in their names.
     fn rotated(&self) -> io::Result<Vec<PathBuf>> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
         let Some(name) = self.path.file_name().and_then(|name| name.to_str()) else {
             return Ok(Vec::new());
         };
         let mut found = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(self.folder())? {
             let entry = entry?;
             let other = entry.file_name();
             let Some(suffix) = other.to_str().and_then(|other| other.strip_prefix(name)) else {
