@@ -152,3 +152,25 @@ fn what_came_after_the_bit_is_counted_from_the_handshakes_end() {
         has(end, "/obs/dth/bytes_after", request.len());
     }
 }
+
+/// A retransmission, and the probe that keeps an idle connection alive: nothing of the stream comes
+/// with them, so no exchange does either.
+#[test]
+fn what_is_sent_again_with_the_bit_is_told_at_once_and_came_with_no_exchange() {
+    const RESPONSE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for again in [RESPONSE, "k"] {
+        let mut flow = Flow::new();
+        flow.send(0, TcpFlags::SYN, "");
+        flow.send(1, TcpFlags::SYN, "");
+        flow.send(0, TcpFlags::ACK, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        flow.send(1, TcpFlags::ACK, RESPONSE);
+        flow.next[1] -= again.len() as u32;
+        let told = flow.send(1, DTH, again);
+        assert_eq!(told.len(), 1, "{told:?}");
+        has(&told[0], "/obs/exchange", Value::Null);
+        has(&told[0], "/obs/dth/offset", RESPONSE.len());
+        flow.send(1, TcpFlags::FIN, "");
+        let end = flow.send(0, TcpFlags::FIN, "");
+        has(&end[0], "/obs/dth/bytes_after", 0);
+    }
+}

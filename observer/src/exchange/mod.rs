@@ -54,6 +54,9 @@ struct Pending {
     request_over: bool,
 }
 
+/// The index of a flow's first exchange.
+pub const FIRST_INDEX: u64 = 1;
+
 /// Interim responses kept of one exchange.
 const MAX_INTERIM: usize = 16;
 
@@ -88,7 +91,7 @@ impl Pairer {
             pending: VecDeque::new(),
             answering: false,
             asking: false,
-            next_index: 1,
+            next_index: FIRST_INDEX,
             limit,
             responses_lost: false,
             requests_lost: false,
@@ -241,7 +244,7 @@ impl Pairer {
 
     /// Whether any message was seen.
     pub fn has_begun(&self) -> bool {
-        self.next_index > 1
+        self.next_index > FIRST_INDEX
     }
 
     /// The request that is being read.

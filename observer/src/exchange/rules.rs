@@ -87,4 +87,9 @@ impl Pairer {
         };
         (index > 0).then_some(index)
     }
+
+    /// What came last where a request was due was none.
+    pub fn is_request_malformed(&self) -> bool {
+        self.malformed_request
+    }
 }

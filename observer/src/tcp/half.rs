@@ -60,7 +60,7 @@ pub struct DthFacts {
     pub time: Timestamp,
     /// That was a SYN.
     pub handshake: bool,
-    /// It carried no payload.
+    /// It carried no payload, or none that is new.
     pub bare: bool,
     /// All payload with it lies between these.
     pub carried: Option<(Offset, Offset)>,

@@ -17,7 +17,7 @@ use super::collect::{
 use super::dth;
 use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
-use crate::exchange::{Close, Pairer, Told};
+use crate::exchange::{Close, FIRST_INDEX, Pairer, Told};
 use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
 use crate::message::{Anomaly, Head, Mark, Takeover};
 use crate::segment::{Offset, TcpFlags, Timestamp};
@@ -55,12 +55,20 @@ pub(super) struct Connection {
     /// Something was delivered.
     begun: bool,
     /// A half whose DTH bit is told with what carries it.
-    flagged: Option<Side>,
+    flagged: Option<Flagged>,
     /// Indices of the exchanges whose tunnels this is in, the outermost first.
     path: Vec<u64>,
     done: Told,
     /// Lost records of the flow that an exchange has told of.
     lost_told: u32,
+}
+
+/// A half has set the DTH bit, and what carries it is to be read first.
+#[derive(Clone, Copy, Debug)]
+struct Flagged {
+    side: Side,
+    /// It is the client's, and no message of the flow was found before.
+    is_first: bool,
 }
 
 impl Application for Connection {
@@ -88,17 +96,25 @@ impl Application for Connection {
         if wish == Wish::Nothing && is_followed {
             wish = Wish::Quiet;
         }
-        if let Some(side) = self.flagged.take() {
-            self.tell_dth(side, true, facts, out);
+        match self.flagged.take() {
+            None => {}
+            Some(Flagged { side, is_first: false }) => self.tell_dth(side, true, facts, out),
+            Some(Flagged { side, is_first: true }) => {
+                let index = (!self.speaks_no_http()).then_some(FIRST_INDEX);
+                let client = self.client.or(facts.initiator);
+                dth::tell_flagged(side, client, index, facts, out);
+            }
         }
         wish
     }
 
     fn handle_dth(&mut self, facts: &Facts, side: Side, out: &mut Output) {
         let bare = facts.half(side).dth.is_some_and(|dth| dth.bare);
-        // What comes next may tell who is the client.
-        if self.client.or(facts.initiator).is_none() && !bare {
-            self.flagged = Some(side);
+        let client = self.client.or(facts.initiator);
+        // What comes next may tell who is the client, and whether it speaks HTTP at all.
+        let is_first = client == Some(side) && !self.pairer.has_begun();
+        if (client.is_none() || is_first) && !bare {
+            self.flagged = Some(Flagged { side, is_first });
             return;
         }
         self.tell_dth(side, self.taken_over, facts, out);

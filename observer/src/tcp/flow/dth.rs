@@ -19,17 +19,21 @@ impl<A: Application> Flow<A> {
         let at = half.offset_of(seq).unwrap_or_else(|| half.next());
         let end = at.plus(u64::from(segment.payload_len));
         let told = half.dth_told;
+        // Sent again, or a probe of an idle connection (RFC 9293 §3.8.4): it comes behind
+        // everything that was sent before, and nothing of the stream comes with it.
+        let next = half.next();
+        let is_old = end > at && end <= next;
         let facts = half.facts_mut();
         let new = DthFacts {
-            at,
+            at: if is_old { next } else { at },
             time: segment.time,
             handshake,
-            bare: end == at,
+            bare: is_old || end == at,
             carried: None,
             n_segments: 0,
         };
         let dth = facts.dth.get_or_insert(new);
-        if at < dth.at && !told {
+        if new.at < dth.at && !told {
             // Captured later and sent earlier.
             *dth = DthFacts { carried: dth.carried, n_segments: dth.n_segments, ..new };
         }
