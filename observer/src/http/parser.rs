@@ -58,6 +58,8 @@ pub struct Parser {
     pub(super) resync: Resync,
     /// What the messages before leave to be known of the next one.
     outlook: Outlook,
+    /// Bytes of the empty lines before the message that is being read.
+    n_empty: u64,
 }
 
 impl Parser {
@@ -75,12 +77,18 @@ impl Parser {
             sound: Offset(0),
             resync: Resync::default(),
             outlook: Outlook::default(),
+            n_empty: 0,
         }
     }
 
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
         self.gather.n_kept()
+    }
+
+    /// Bytes of the empty lines that were skipped right before the message that is being read.
+    pub fn n_empty_lines(&self) -> u64 {
+        self.n_empty
     }
 
     /// Says what follows the head that was handed out, and what made that doubtful.
@@ -190,6 +198,7 @@ impl Parser {
                     // RFC 9112 §2.2: empty lines before a start line are skipped.
                     let n = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
                     bytes = self.advance(input, n);
+                    self.n_empty = self.n_empty.saturating_add(n as u64);
                     if bytes.is_empty() {
                         return None;
                     }
@@ -278,6 +287,7 @@ impl Parser {
         head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
         self.outlook.note_head(&head, self.role, &self.last);
         self.state = State::Undecided;
+        self.n_empty = 0;
         self.sound = self.last.offset;
         Item::Head { head, first: self.first, last: self.last }
     }

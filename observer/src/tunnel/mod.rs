@@ -170,9 +170,15 @@ impl Tunnel {
             Part::Gap { n_bytes, on_purpose: false } => (n_bytes, n_bytes),
             Part::Gap { n_bytes, on_purpose: true } => (n_bytes, 0),
         };
-        // A loss is dated when it was given up, which says nothing of when the bytes passed.
-        if lost == 0 {
-            self.note_time(time);
+        // A loss is dated when it was given up, which says nothing of when the bytes passed. A
+        // stretch that was left out is dated by its end, and what led up to that was no silence;
+        // where lengths alone are told, each comes with its time.
+        match part {
+            Part::Gap { on_purpose: true, .. } if !self.is_told() => {
+                self.last = self.last.max(time);
+            }
+            Part::Gap { on_purpose: false, .. } => {}
+            Part::Gap { on_purpose: true, .. } | Part::Bytes(_) => self.note_time(time),
         }
         let volume = self.volume.of_mut(direction);
         volume.n_bytes = volume.n_bytes.saturating_add(n_bytes);

@@ -125,3 +125,15 @@ fn a_pong_answers_the_last_ping_alone() {
         websocket::RoundTrip { n_answered: 1, min_ns: 2 * MS, max_ns: 2 * MS, last_ns: 2 * MS };
     assert_eq!(trip.to_server, expected);
 }
+
+/// A stretch that was left out took four seconds: nobody knows of a silence in it.
+#[test]
+fn a_stretch_that_was_left_out_is_no_idle_time() {
+    let mut tunnel = raw();
+    feed(&mut tunnel, &[(ToServer, b"\x00\x01")]);
+    let stretch = Part::Gap { n_bytes: 256 << 20, on_purpose: true };
+    tunnel.handle(ToServer, Timestamp(4000 * MS), stretch, &mut Found::default());
+    let report = tunnel.close(Timestamp(4002 * MS));
+    assert_eq!(report.longest_idle_ns, 2 * MS);
+    assert_eq!(report.volume.to_server.n_bytes, 2 + (256 << 20));
+}

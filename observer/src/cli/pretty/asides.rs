@@ -41,6 +41,11 @@ fn tunnel(event: &Value) -> String {
             bytes("bytes_to_server"),
             bytes("bytes_to_client"),
         ));
+        let gap = |way: &str| number_at(event, &at(&format!("gap_bytes_{way}"))).unwrap_or(0);
+        let n_lost = gap("to_server").saturating_add(gap("to_client"));
+        if n_lost > 0 {
+            parts.push(format!("{} of it not captured", size(n_lost)));
+        }
     }
     let inner = text_at(event, &at("inner"));
     // What is said of TLS further on begins with its name.
@@ -67,7 +72,11 @@ fn tunnel(event: &Value) -> String {
 fn frames(event: &Value) -> Option<String> {
     let messages = |way: &str| number_at(event, &format!("/obs/tunnel/frames/{way}/messages"));
     let (up, down) = (messages("to_server")?, messages("to_client")?);
-    Some(format!("{} messages up, {} down", count(up), count(down)))
+    let is_cut = |way: &str| {
+        event.pointer(&format!("/obs/tunnel/frames/{way}/cut_by_gap")) == Some(&Value::Bool(true))
+    };
+    let cut = if is_cut("to_server") || is_cut("to_client") { ", counted up to a gap" } else { "" };
+    Some(format!("messages: {} up, {} down{cut}", count(up), count(down)))
 }
 
 fn close_frame(event: &Value) -> Option<String> {

@@ -292,8 +292,17 @@ fn a_tunnel_is_one_sentence_at_each_end() {
             "websocket":{"close":{"server":{"code":1001,"reason":"bye"}}}},
             "anomalies":["reserved_bits"]}"#,
         "tunnel (upgrade) closed by server (reset); 3.20s, ↑ 2.05kB ↓ 10B, longest idle 1.50ms; \
-         websocket > chisel-v3 > ssh; SSH-2.0-Go / SSH-\\x1b[2J; 4 messages up, 2 down; \
+         websocket > chisel-v3 > ssh; SSH-2.0-Go / SSH-\\x1b[2J; messages: 4 up, 2 down; \
          close 1001 bye; reserved bits",
+    );
+    said(
+        "http.tunnel",
+        r#""obs":{"tunnel":{"kind":"upgrade","phase":"close","closed":{"how":"capture_end"},
+            "bytes_to_server":56,"gap_bytes_to_server":50,"bytes_to_client":10,
+            "duration_ns":1000000,"longest_idle_ns":0,
+            "frames":{"to_server":{"messages":0,"cut_by_gap":true},"to_client":{"messages":2}}}}"#,
+        "tunnel (upgrade) still open at the end of the capture; 1.00ms, ↑ 56B ↓ 10B, longest idle \
+         0ns; 50B of it not captured; messages: 0 up, 2 down, counted up to a gap",
     );
     said(
         "http.tunnel",

@@ -14,6 +14,11 @@ impl Connection {
         !self.pairer.has_begun() && parser.is_of_another_protocol()
     }
 
+    /// What the client has sent so far is no HTTP.
+    pub(super) fn speaks_no_http(&self) -> bool {
+        !self.pairer.has_begun() && (self.taken_over || self.pairer.is_request_malformed())
+    }
+
     /// Nothing on the flow is HTTP, whatever it looks like.
     pub(super) fn speak_no_http(&mut self, parser: &mut Parser) {
         self.taken_over = true;
@@ -45,9 +50,12 @@ impl Connection {
                     return;
                 }
                 self.pairer.handle_response(Message::new(None, first), &mut self.done);
+                let n_empty = parser.n_empty_lines();
                 let ahead = parser.take_over();
                 self.take_over(Takeover::Hijack, first, out);
                 if let Some(tunnel) = self.tunnel.as_mut() {
+                    // Where a response was due they were skipped; they are the tunnel's first bytes.
+                    tunnel.handle_gap(Direction::ToClient, first, n_empty, true);
                     tunnel.handle_bytes(Direction::ToClient, first, &ahead);
                 }
             }

@@ -82,6 +82,11 @@ impl Connection {
                 What::End(_) => {}
             }
         }
-        *slot = Some(Box::new(Parser::new(role, in_sync, http::Limits::default())));
+        let mut parser = Box::new(Parser::new(role, in_sync, http::Limits::default()));
+        if self.taken_over {
+            // The other half ended HTTP before this one had said anything.
+            parser.take_over();
+        }
+        *slot = Some(parser);
     }
 }

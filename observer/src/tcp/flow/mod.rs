@@ -329,6 +329,15 @@ impl<A: Application> Flow<A> {
         };
         self.drain(out);
         while self.unblock(now, out) {}
+        // Both had closed, and only bytes that never came stood between that and here.
+        let cause = match cause {
+            Cause::Evicted | Cause::Reused | Cause::CaptureEnd | Cause::Timeout
+                if self.facts.halves.iter().all(|half| half.ended) =>
+            {
+                Cause::Fin
+            }
+            _ => cause,
+        };
         for side in [Side::Low, Side::High] {
             let half = self.half(side);
             if half.hole_is_acknowledged() && half.seen && !half.ended {

@@ -35,6 +35,8 @@ pub(super) struct Half {
     pub(super) anomalies: Anomalies,
     pub(super) close: Option<Close>,
     frame: Option<Header>,
+    /// What the current frame counts as, also when its content is not to be believed.
+    counts_as: Option<Opcode>,
     control: Vec<u8>,
     message: Option<Message>,
 }
@@ -66,8 +68,14 @@ impl Half {
         while let Some(item) = self.frames.next(&mut part) {
             match item {
                 Item::Header(header) => self.begin(reading, time, header),
-                Item::Content { bytes, at } => self.content(reading, bytes, at, found),
-                Item::ContentGap(n) => self.gap(reading, n, on_purpose, found),
+                Item::Content { bytes, at } => {
+                    self.count_content(bytes.len() as u64);
+                    self.content(reading, bytes, at, found);
+                }
+                Item::ContentGap(n) => {
+                    self.count_content(n);
+                    self.gap(reading, n, on_purpose, found);
+                }
                 Item::End => self.end(reading, time, found, controls),
                 Item::Lost => {
                     self.message = None;
@@ -83,7 +91,7 @@ impl Half {
         self.check(reading, header);
         let count = self.counts.of_mut(header.opcode);
         count.n_frames = count.n_frames.saturating_add(1);
-        count.n_bytes = count.n_bytes.saturating_add(header.length);
+        self.counts_as = Some(header.opcode);
         self.frame = Some(header);
         self.control.clear();
         match header.opcode {
@@ -109,6 +117,13 @@ impl Half {
             }
             Opcode::Close | Opcode::Ping | Opcode::Pong | Opcode::Reserved(_) => {}
         }
+    }
+
+    /// Counts content as it passes: a header may announce 2⁶³ bytes, and the flow end behind ten.
+    fn count_content(&mut self, n: u64) {
+        let Some(opcode) = self.counts_as else { return };
+        let count = self.counts.of_mut(opcode);
+        count.n_bytes = count.n_bytes.saturating_add(n);
     }
 
     /// Holds a header against RFC 6455 §5.

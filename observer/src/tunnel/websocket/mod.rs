@@ -14,7 +14,7 @@ use crate::segment::{Direction, Timestamp};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     pub n_frames: u64,
-    /// Content without headers.
+    /// Content without headers, as far as it passed.
     pub n_bytes: u64,
 }
 
