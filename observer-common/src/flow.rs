@@ -4,6 +4,8 @@
 //! two writers meet only when both halves are busy on two CPUs, and those touch different
 //! [`Half`]s. What a race can cost is one duplicate or one late change of owner.
 
+use core::mem::offset_of;
+
 use crate::config::OWNER_SILENCE_NS;
 use crate::headers::{ACK, FIN, SYN, Tcp};
 
@@ -217,25 +219,42 @@ impl Half {
 }
 
 /// The value of the table.
+///
+/// The halves are busy on different CPUs, so each has a cache line of its own, and what both read
+/// and hardly anybody writes has a third. Entries lie behind each other in memory that begins on a
+/// page: 48 bytes of the kernel's (`struct htab_elem`, kernel/bpf/hashtab.c), the key, the value.
+/// Where that differs, lines are shared and that is all.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// A `STATE_*`.
     pub state: u32,
     pub reserved: u32,
+    pub to_line: [u64; 4],
     /// What the lower endpoint sends.
     pub from_low: Half,
+    pub to_next_line: [u64; 2],
     /// What the higher endpoint sends.
     pub from_high: Half,
-    /// Reserved.
-    pub room: [u64; 1],
+    pub to_end: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Flow>() == 112);
+const KERNELS: usize = 48 + size_of::<FlowKey>();
+const LINE: usize = 64;
+const _: () = assert!((KERNELS + offset_of!(Flow, from_low)).is_multiple_of(LINE));
+const _: () = assert!((KERNELS + offset_of!(Flow, from_high)).is_multiple_of(LINE));
+const _: () = assert!((KERNELS + size_of::<Flow>()).is_multiple_of(LINE));
 
 impl Flow {
-    pub const EMPTY: Self =
-        Self { state: 0, reserved: 0, from_low: Half::EMPTY, from_high: Half::EMPTY, room: [0; 1] };
+    pub const EMPTY: Self = Self {
+        state: 0,
+        reserved: 0,
+        to_line: [0; 4],
+        from_low: Half::EMPTY,
+        to_next_line: [0; 2],
+        from_high: Half::EMPTY,
+        to_end: [0; 2],
+    };
 
     /// A segment of one half begins like TLS.
     #[inline(always)]

@@ -16,8 +16,9 @@ mod tests;
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer(pub [u8; BUFFER_LEN]);
 
-/// The largest header that is read at once: IPv6.
-pub const BUFFER_LEN: usize = 40;
+/// The most that is read at once: Ethernet, IPv4 without options, TCP without options.
+pub const BUFFER_LEN: usize = 56;
+const USUAL_LEN: usize = 54;
 
 impl Buffer {
     #[inline(always)]
@@ -100,12 +101,26 @@ pub const DTH: u16 = 0x800;
 /// Finds the TCP segment in `frame`, or says why there is none.
 #[inline(always)]
 pub fn walk<L: Load>(frame: &L, buffer: &mut Buffer) -> Result<Tcp, Outcome> {
+    // Each load is a call of a helper, and nearly all segments are like this.
+    if frame.load(0, USUAL_LEN, buffer) && is_usual(frame.protocol(), buffer) {
+        let network = Network { offset: ETHERNET_LEN, ethertype: ETHERTYPE_IPV4, vlan: VLAN_NONE };
+        let (ends, at, n_bytes) = ipv4_fields(frame, &network, buffer, ETHERNET_LEN as usize)?;
+        return tcp_fields(ends, at, n_bytes, buffer, ETHERNET_LEN as usize + 20);
+    }
     let network = link(frame, buffer)?;
     match network.ethertype {
         ETHERTYPE_IPV4 => ipv4(frame, &network, buffer),
         ETHERTYPE_IPV6 => ipv6(frame, &network, buffer),
         _ => Err(Outcome::NotIp),
     }
+}
+
+/// Whether a frame that begins so is Ethernet with IPv4 without options, and cannot be anything
+/// else: `link` and `ipv4` come to the same.
+#[inline(always)]
+fn is_usual(protocol: u16, b: &Buffer) -> bool {
+    let is_bare = b.u8(0) >> 4 == 4;
+    protocol == ETHERTYPE_IPV4 && b.u16(12) == ETHERTYPE_IPV4 && !is_bare && b.u8(14) == 0x45
 }
 
 /// Where the network header is, and what it is.
@@ -177,35 +192,47 @@ fn tags<L: Load>(frame: &L, mut ethertype: u16, b: &mut Buffer) -> Result<Networ
 /// RFC 791 §3.1.
 #[inline(always)]
 fn ipv4<L: Load>(frame: &L, network: &Network, b: &mut Buffer) -> Result<Tcp, Outcome> {
+    if !frame.load(network.offset, 20, b) {
+        return Err(Outcome::Malformed);
+    }
+    let (ends, at, n_bytes) = ipv4_fields(frame, network, b, 0)?;
+    tcp(frame, ends, at, n_bytes, b)
+}
+
+/// The header at `o` in the buffer: the ends, where the payload is in the frame, and how long.
+#[inline(always)]
+fn ipv4_fields<L: Load>(
+    frame: &L,
+    network: &Network,
+    b: &Buffer,
+    o: usize,
+) -> Result<(Ends, u32, u32), Outcome> {
     let at = network.offset;
-    if !frame.load(at, 20, b) {
+    let header_len = u32::from(b.u8(o) & 0x0f) * 4;
+    if b.u8(o) >> 4 != 4 || header_len < 20 {
         return Err(Outcome::Malformed);
     }
-    let header_len = u32::from(b.u8(0) & 0x0f) * 4;
-    if b.u8(0) >> 4 != 4 || header_len < 20 {
-        return Err(Outcome::Malformed);
-    }
-    if b.u8(9) != PROTOCOL_TCP {
+    if b.u8(o + 9) != PROTOCOL_TCP {
         return Err(Outcome::NotTcp);
     }
     // More Fragments, or an offset other than 0.
-    if b.u16(6) & 0x3fff != 0 {
+    if b.u16(o + 6) & 0x3fff != 0 {
         return Err(Outcome::Fragment);
     }
     // The frame has the 20 bytes that were just loaded, so this cannot wrap.
     let available = frame.n_bytes().wrapping_sub(at);
     // Total Length trims Ethernet padding. 0 is BIG TCP, whose length does not fit 16 bits
     // (iph_totlen in include/linux/ip.h, 6.3): then the skb is the measure.
-    let n_bytes = match u32::from(b.u16(2)) {
+    let n_bytes = match u32::from(b.u16(o + 2)) {
         0 => available,
         total => total,
     };
     if n_bytes > available || n_bytes < header_len {
         return Err(Outcome::Malformed);
     }
-    let ends =
-        Ends { source: [0, mapped(b, 12)], destination: [0, mapped(b, 16)], vlan: network.vlan };
-    tcp(frame, ends, at + header_len, n_bytes - header_len, b)
+    let (source, destination) = ([0, mapped(b, o + 12)], [0, mapped(b, o + 16)]);
+    let ends = Ends { source, destination, vlan: network.vlan };
+    Ok((ends, at + header_len, n_bytes - header_len))
 }
 
 /// The low word of an IPv4-mapped address (RFC 4291 §2.5.5.2).
@@ -299,19 +326,25 @@ fn tcp<L: Load>(
     if n_bytes < 20 || !frame.load(at, 20, b) {
         return Err(Outcome::Malformed);
     }
-    let header_len = u32::from(b.u8(12) >> 4) * 4;
-    if header_len < 20 || header_len > n_bytes {
+    tcp_fields(ends, at, n_bytes, b, 0)
+}
+
+/// The header at `o` in the buffer, and at `at` in the frame.
+#[inline(always)]
+fn tcp_fields(ends: Ends, at: u32, n_bytes: u32, b: &Buffer, o: usize) -> Result<Tcp, Outcome> {
+    let header_len = u32::from(b.u8(o + 12) >> 4) * 4;
+    if n_bytes < 20 || header_len < 20 || header_len > n_bytes {
         return Err(Outcome::Malformed);
     }
     Ok(Tcp {
         source: ends.source,
         destination: ends.destination,
-        source_port: b.u16(0),
-        destination_port: b.u16(2),
-        seq: b.u32(4),
-        ack: b.u32(8),
-        flags: b.u16(12) & 0x0fff,
-        window: b.u16(14),
+        source_port: b.u16(o),
+        destination_port: b.u16(o + 2),
+        seq: b.u32(o + 4),
+        ack: b.u32(o + 8),
+        flags: b.u16(o + 12) & 0x0fff,
+        window: b.u16(o + 14),
         payload_offset: at + header_len,
         payload_len: n_bytes - header_len,
         vlan: ends.vlan,

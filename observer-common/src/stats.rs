@@ -89,7 +89,9 @@ pub struct Counters {
     pub owner_moves: u64,
     /// Wake-ups sent to the reader.
     pub wakeups: u64,
-    pub reserved: [u64; 2],
+    /// Bytes put on the ring since this CPU last looked how full it is; no count of anything.
+    pub since_look: u64,
+    pub reserved: u64,
     /// Indexed by [`Outcome`].
     pub outcomes: [u64; OUTCOME_SLOTS],
 }

@@ -4,11 +4,11 @@
 use aya_ebpf::bindings::__sk_buff;
 use observer_common::flow::Half;
 use observer_common::headers::{FIN, PSH, RST, SYN, Tcp};
-use observer_common::record::{NOTE_CONTINUES, NOTE_CUT, PIECE_MAX, PIECES_MAX, RecordHeader};
+use observer_common::record::{NOTE_CONTINUES, NOTE_CUT, PIECE_MAX, PIECES_MAX};
 use observer_common::stats::{Counters, Outcome};
 
 use crate::maps::CAPTURE_LIMIT;
-use crate::ring::{PUT, observe_put};
+use crate::ring::{Draft, PUT, observe_put};
 
 /// Puts the segment on the ring, in as many records as it takes, under a header that is complete
 /// but for what tells one of them from the others. `EMITTED`, or the code of an outcome. Global,
@@ -18,21 +18,21 @@ use crate::ring::{PUT, observe_put};
 pub extern "C" fn observe_emit(
     raw: *mut __sk_buff,
     tcp: *const Tcp,
-    header: *mut RecordHeader,
+    draft: *mut Draft,
     half: *mut Half,
     counters: *mut Counters,
 ) -> u32 {
     // SAFETY: the caller's; the verifier takes them for pointers that may be null.
-    let args = unsafe { (tcp.as_ref(), header.as_mut(), half.as_mut()) };
-    let (Some(tcp), Some(header), Some(half)) = args else { return Outcome::Unreadable as u32 };
+    let args = unsafe { (tcp.as_ref(), draft.as_mut(), half.as_mut()) };
+    let (Some(tcp), Some(draft), Some(half)) = args else { return Outcome::Unreadable as u32 };
+    let header = &mut draft.header;
     header.seq = tcp.seq;
     header.records_lost = half.records_lost;
     let notes = header.notes;
     // What is wanted after skips came with the header.
     let wanted = header.captured_len.min(tcp.payload_len).min(CAPTURE_LIMIT.load());
     let offset = tcp.payload_offset;
-    let mut rest =
-        Rest { raw, tcp, header, counters, notes, offset, left: tcp.payload_len, wanted };
+    let mut rest = Rest { raw, tcp, draft, counters, notes, offset, left: tcp.payload_len, wanted };
     let code = rest.put_all();
     if code != EMITTED {
         half.records_lost += 1;
@@ -46,7 +46,7 @@ pub const EMITTED: u32 = Outcome::Emitted as u32;
 struct Rest<'a> {
     raw: *mut __sk_buff,
     tcp: &'a Tcp,
-    header: &'a mut RecordHeader,
+    draft: &'a mut Draft,
     counters: *mut Counters,
     notes: u8,
     offset: u32,
@@ -81,14 +81,14 @@ impl Rest<'_> {
         // What the limit leaves out, and what is past the last piece, stays on this record.
         let is_last = self.wanted <= PIECE_MAX || piece == PIECES_MAX - 1;
         let captured = self.wanted.min(PIECE_MAX);
-        let header = &mut *self.header;
+        let header = &mut self.draft.header;
         header.captured_len = captured;
         header.payload_len = if is_last { self.left } else { captured };
         header.flags = self.tcp.flags & mask(piece == 0, is_last);
         let continues = if is_last { 0 } else { NOTE_CONTINUES };
         let cut = if captured < header.payload_len { NOTE_CUT } else { 0 };
         header.notes = self.notes | continues | cut;
-        let code = observe_put(self.raw, header, self.offset, self.counters);
+        let code = observe_put(self.raw, self.draft, self.offset, self.counters);
         if code != PUT {
             return code;
         }
@@ -96,6 +96,7 @@ impl Rest<'_> {
             return EMITTED;
         }
         // SYN takes a number of its own, in front of the payload (RFC 9293 §3.4).
+        let header = &mut self.draft.header;
         let syn = u32::from(header.flags & SYN != 0);
         header.seq = header.seq.wrapping_add(captured).wrapping_add(syn);
         self.offset += captured;

@@ -8,6 +8,7 @@ use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::head::Part;
 use observer_common::stats::Counters;
 
+use crate::ring::Draft;
 use crate::setting::Setting;
 
 #[map]
@@ -22,6 +23,10 @@ pub static HANDSHAKES: LruHashMap<FlowKey, Handshake> = LruHashMap::with_max_ent
 
 #[map]
 pub static STATS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a record is put together: too large for a stack.
+#[map]
+pub static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where the first part of a segment is looked at: too large for a stack.
 #[map]

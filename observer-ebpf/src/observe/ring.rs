@@ -1,50 +1,60 @@
-//! One record on the ring: reserved in one of a few constant sizes (the verifier wants a constant),
-//! its bytes copied once, straight from the skb; and whether the reader is woken for it.
+//! One record on the ring, and whether the reader is woken for it.
+//!
+//! A record is put together in a place of this CPU's and copied to the ring as long as it is: one
+//! helper call, and of the ring no more than the record takes. Where that would be to copy a lot
+//! twice, it is made in the ring itself, in one of a few constant sizes (the verifier wants a
+//! constant), and copied once, straight from the skb.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use observer_common::record::{HEADER_LEN, Hook, PIECE_MAX, RecordHeader};
 use observer_common::stats::{Counters, Outcome};
 
+use crate::bounds;
 use crate::maps::{FILL_MARK, RING, SLEEPER};
 use crate::skb::Skb;
 
 /// A record with room for `N` captured bytes.
 #[repr(C)]
-struct Record<const N: usize> {
-    header: RecordHeader,
+pub struct Record<const N: usize> {
+    pub header: RecordHeader,
     bytes: [u8; N],
 }
 
-/// Puts one record on the ring: the header, and as many bytes from `offset` of the frame as it says.
-/// `PUT`, or the code of an outcome. Global, for the reasons in `headers`.
-///
-/// Most segments are bare acknowledgements, requests and small responses, or full frames; the
-/// others are super-segments. Hence the size classes.
+/// Most captured bytes of a record that is copied twice. Requests and the heads of responses are
+/// shorter, and so are the segments of an Ethernet.
+const SMALL_MAX: u32 = 1536;
+const LARGE_MIN: u32 = SMALL_MAX + 1;
+
+/// Where small records are put together, and the headers of all.
+pub type Draft = Record<{ SMALL_MAX as usize }>;
+
+/// Puts one record on the ring: the draft's header, and as many bytes from `offset` of the frame as
+/// it says. `PUT`, or the code of an outcome. Global, for the reasons in `headers`.
 #[inline(never)]
 #[unsafe(no_mangle)]
 pub extern "C" fn observe_put(
     raw: *mut __sk_buff,
-    header: *const RecordHeader,
+    draft: *mut Draft,
     offset: u32,
     counters: *mut Counters,
 ) -> u32 {
     // SAFETY: the caller's; the verifier takes them for pointers that may be null.
-    let args = unsafe { (header.as_ref(), counters.as_mut()) };
-    let (Some(header), Some(counters)) = args else { return Outcome::Unreadable as u32 };
+    let args = unsafe { (draft.as_mut(), counters.as_mut()) };
+    let (Some(draft), Some(counters)) = args else { return Outcome::Unreadable as u32 };
     // The hook is in the header.
     let skb = Skb::new(raw, Hook::TcIngress);
-    let result = match header.captured_len {
-        0 => put::<0>(&skb, header, offset, counters),
-        1..=256 => put::<256>(&skb, header, offset, counters),
-        257..=1536 => put::<1536>(&skb, header, offset, counters),
-        1537..=4096 => put::<4096>(&skb, header, offset, counters),
-        4097..=16384 => put::<16384>(&skb, header, offset, counters),
-        _ => put::<{ PIECE_MAX as usize }>(&skb, header, offset, counters),
+    let captured = draft.header.captured_len;
+    let result = match captured {
+        0..=SMALL_MAX => put_small(&skb, draft, offset),
+        LARGE_MIN..=4096 => put_large::<4096>(&skb, &draft.header, offset),
+        4097..=16384 => put_large::<16384>(&skb, &draft.header, offset),
+        _ => put_large::<{ PIECE_MAX as usize }>(&skb, &draft.header, offset),
     };
     match result {
         Ok(()) => {
             counters.records += 1;
-            counters.bytes += u64::from(header.captured_len);
+            counters.bytes += u64::from(captured);
+            wake(counters, u64::from(captured) + HEADER_LEN as u64);
             PUT
         }
         Err(outcome) => outcome as u32,
@@ -55,12 +65,23 @@ pub extern "C" fn observe_put(
 pub const PUT: u32 = Outcome::Emitted as u32;
 
 #[inline(always)]
-fn put<const N: usize>(
-    skb: &Skb,
-    header: &RecordHeader,
-    offset: u32,
-    counters: &mut Counters,
-) -> Result<(), Outcome> {
+fn put_small(skb: &Skb, draft: &mut Draft, offset: u32) -> Result<(), Outcome> {
+    let captured = draft.header.captured_len;
+    let mut n_bytes = HEADER_LEN;
+    if let Some(captured) = bounds::size_within(captured, SMALL_MAX) {
+        if !skb.copy(offset, (&raw mut draft.bytes).cast(), captured, SMALL_MAX) {
+            return Err(Outcome::Unreadable);
+        }
+        n_bytes += captured as usize;
+    }
+    // SAFETY: the draft is that long, and written that far.
+    let record = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(draft).cast(), n_bytes) };
+    let put = RING.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP));
+    put.map_err(|_| Outcome::RingFull)
+}
+
+#[inline(always)]
+fn put_large<const N: usize>(skb: &Skb, header: &RecordHeader, offset: u32) -> Result<(), Outcome> {
     let Some(mut entry) = RING.reserve::<Record<N>>(0) else { return Err(Outcome::RingFull) };
     let record = entry.as_mut_ptr();
     let from = core::ptr::from_ref(header).cast::<u64>();
@@ -72,37 +93,48 @@ fn put<const N: usize>(
     }
     // SAFETY: the reservation is as large as the record.
     let bytes = unsafe { (&raw mut (*record).bytes).cast::<u8>() };
-    if N > 0 && !skb.copy(offset, bytes, header.captured_len, N as u32) {
+    if !skb.copy(offset, bytes, header.captured_len, N as u32) {
         entry.discard(u64::from(BPF_RB_NO_WAKEUP));
         return Err(Outcome::Unreadable);
     }
-    entry.submit(wakeup(size_of::<Record<N>>() as u64, counters));
+    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     Ok(())
 }
 
-/// Wakes the reader when it sleeps, and when the ring passes the fill mark. A wake-up per record
-/// would cost a busy server a fifth of its throughput.
+/// Wakes the reader when it sleeps, and while the ring is filled past the mark. A wake-up per record
+/// would cost a busy server a fifth of its throughput. How full the ring is, is looked at now and
+/// then: a sixteenth of the mark later is soon enough.
+///
+/// Both come after the record is on the ring. The reader sets the flag first and looks at the ring
+/// then, so one of the two sees the other.
 #[inline(always)]
-fn wakeup(n_bytes: u64, counters: &mut Counters) -> u64 {
+fn wake(counters: &mut Counters, n_bytes: u64) {
     if let Some(sleeper) = SLEEPER.get_ptr_mut(0) {
         // SAFETY: the value of an array map is always there.
         unsafe {
             if *sleeper != 0 {
                 *sleeper = 0;
-                counters.wakeups += 1;
-                return u64::from(BPF_RB_FORCE_WAKEUP);
+                nudge(counters);
+                return;
             }
         }
     }
-    let waiting = RING.query(u64::from(BPF_RB_AVAIL_DATA));
     let mark = FILL_MARK.load();
-    // `waiting` counts this record, so the one that passes the mark finds itself in this zone;
-    // the slack is for records that other CPUs reserved in between.
-    if waiting >= mark && waiting < mark + n_bytes + WAKE_SLACK {
-        counters.wakeups += 1;
-        return u64::from(BPF_RB_FORCE_WAKEUP);
+    counters.since_look += n_bytes;
+    if counters.since_look >= mark >> 4 {
+        counters.since_look = 0;
+        if RING.query(u64::from(BPF_RB_AVAIL_DATA)) >= mark {
+            nudge(counters);
+        }
     }
-    u64::from(BPF_RB_NO_WAKEUP)
 }
 
-const WAKE_SLACK: u64 = 8192;
+/// The helpers wake the reader for a record only; the reader passes over one that is discarded.
+#[inline(always)]
+fn nudge(counters: &mut Counters) {
+    // A full ring has been past the mark before.
+    if let Some(entry) = RING.reserve::<u64>(0) {
+        counters.wakeups += 1;
+        entry.discard(u64::from(BPF_RB_FORCE_WAKEUP));
+    }
+}

@@ -15,8 +15,9 @@ use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
 use crate::emit::{EMITTED, observe_emit};
 use crate::flow::Part;
-use crate::maps::STATS;
+use crate::maps::{DRAFTS, STATS};
 use crate::skb::Skb;
+use crate::skip::Kept;
 use crate::{filter, flow, handshake, headers, owner, skip};
 
 #[inline(always)]
@@ -61,7 +62,9 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
     let moved = owner::claim(half, tcp, table::owner(ifindex, way), time_ns)?;
-    let kept = skip::cut(skb, tcp, half, opposite.skip != 0, state, is_next, time_ns)?;
+    // The other half is another CPU's; only what has no payload depends on it.
+    let opposite_skips = tcp.payload_len == 0 && opposite.skip != 0;
+    let kept = skip::cut(skb, tcp, half, opposite_skips, state, is_next, time_ns)?;
     let mut notes = 0;
     if part != Part::Next {
         notes |= handshake::notes(tcp, &key, from_high);
@@ -77,29 +80,20 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
         counters.owner_moves += 1;
         notes |= NOTE_OWNER_MOVED;
     }
-    let mut header = MaybeUninit::uninit();
-    let header = describe(header.as_mut_ptr(), skb, tcp, time_ns, notes | kept.notes);
-    // SAFETY: written by `describe`.
-    unsafe {
-        (*header).captured_len = kept.n_bytes;
-        (*header).skip_until = kept.skip_until;
-    }
-    match observe_emit(skb.raw(), tcp, header, half, counters) {
+    // There is one on each CPU.
+    let Some(draft) = DRAFTS.get_ptr_mut(0) else { return Err(Outcome::Unreadable) };
+    // SAFETY: the draft belongs to this CPU, as in `run`.
+    describe(unsafe { &raw mut (*draft).header }, skb, tcp, time_ns, notes, &kept);
+    match observe_emit(skb.raw(), tcp, draft, half, counters) {
         EMITTED => Ok(()),
         code => Err(Outcome::from_code(code)),
     }
 }
 
-/// Writes every field of a header, those that differ from record to record with zeros. Volatile,
-/// because the compiler gathers plain stores of zeros into a call that stores byte by byte.
+/// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
+/// plain stores into calls that store byte by byte.
 #[inline(always)]
-fn describe(
-    header: *mut RecordHeader,
-    skb: &Skb,
-    tcp: &Tcp,
-    time_ns: u64,
-    notes: u8,
-) -> *mut RecordHeader {
+fn describe(header: *mut RecordHeader, skb: &Skb, tcp: &Tcp, time_ns: u64, notes: u8, kept: &Kept) {
     let socket = skb.socket();
     let vlan = match skb.vlan() {
         VLAN_NONE => tcp.vlan,
@@ -118,20 +112,15 @@ fn describe(
         destination.add(1).write_volatile(tcp.destination[1]);
         (&raw mut (*header).source_port).write_volatile(tcp.source_port);
         (&raw mut (*header).destination_port).write_volatile(tcp.destination_port);
-        (&raw mut (*header).seq).write_volatile(0);
         (&raw mut (*header).ack).write_volatile(tcp.ack);
-        (&raw mut (*header).flags).write_volatile(0);
         (&raw mut (*header).window).write_volatile(tcp.window);
-        (&raw mut (*header).payload_len).write_volatile(0);
-        (&raw mut (*header).captured_len).write_volatile(0);
+        (&raw mut (*header).captured_len).write_volatile(kept.n_bytes);
         (&raw mut (*header).ifindex).write_volatile(skb.ifindex());
         (&raw mut (*header).srtt_us).write_volatile(socket.srtt_us);
         (&raw mut (*header).retransmits).write_volatile(socket.retransmits);
-        (&raw mut (*header).records_lost).write_volatile(0);
         (&raw mut (*header).vlan).write_volatile(vlan);
         (&raw mut (*header).hook).write_volatile(skb.hook as u8);
-        (&raw mut (*header).notes).write_volatile(notes);
-        (&raw mut (*header).skip_until).write_volatile(0);
+        (&raw mut (*header).notes).write_volatile(notes | kept.notes);
+        (&raw mut (*header).skip_until).write_volatile(kept.skip_until);
     }
-    header
 }

@@ -135,7 +135,8 @@ mod tests {
             flows: 3,
             owner_moves: 4,
             wakeups: 5,
-            reserved: [0; 2],
+            since_look: 6,
+            reserved: 0,
             outcomes,
         }
     }
