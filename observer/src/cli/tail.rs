@@ -272,7 +272,6 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
         }
         if worker.is_due() {
             done = write(&mut worker.batch, &mut out)?;
-            worker.written();
         }
     }
     if done.is_continue() {

@@ -144,7 +144,6 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         }
         if worker.is_due() {
             sinks.write(&mut worker.batch, now());
-            worker.written();
         }
         if tell(sinks.news(), orders) {
             break;

@@ -1,11 +1,8 @@
-//! The capture thread's work: events to whole lines, and when the lines are worth a write.
-//!
-//! That is when there are many, when the oldest has waited `MAX_DELAY`, or when nothing more is
-//! coming right now. It does not know where they go.
+//! The capture thread's work: events to whole lines, a batch a turn. It does not know where they go.
 
 use std::time::{Duration, Instant};
 
-use crate::drive::{Drive, Source, monotonic};
+use crate::drive::{Drive, Source};
 use crate::event::Event;
 use crate::event::stats::{SinkStats, Snapshot};
 use crate::pipeline::Config;
@@ -19,31 +16,20 @@ pub struct Worker<S> {
     pub batch: Batch,
     /// Where they are counted, if anywhere.
     pub metrics: Option<Metrics>,
-    /// When the oldest line in the batch was made.
-    oldest: Option<Instant>,
-    idle: bool,
 }
 
 impl<S: Source> Worker<S> {
     pub fn new(source: S, engine: Config) -> Self {
         let drive = Drive::new(source, engine);
-        Self { drive, batch: Batch::default(), metrics: None, oldest: None, idle: true }
+        Self { drive, batch: Batch::default(), metrics: None }
     }
 
-    /// Polls the source once and runs the engine over what came. Takes a tenth of a second at most
-    /// when nothing comes, so that the caller gets to look at its signals.
+    /// Polls the source once and runs the engine over what came. Takes [`IDLE`] at most when nothing
+    /// comes, so that the caller gets to look at what others ask of it; a signal ends it at once.
     pub fn turn(&mut self) -> Result<(), S::Error> {
-        let patience = match self.oldest {
-            Some(oldest) => MAX_DELAY.saturating_sub(monotonic() - oldest),
-            None => self.drive.patience(),
-        };
-        let Self { drive, batch, metrics, .. } = self;
+        let Self { drive, batch, metrics } = self;
         batch.set_clock_shift(drive.clock_shift());
-        let n_segments = drive.turn(patience, |event| take(&event, batch, metrics))?;
-        self.idle = n_segments == 0;
-        if self.oldest.is_none() && !self.batch.is_empty() {
-            self.oldest = Some(monotonic());
-        }
+        drive.turn(drive.patience(IDLE), |event| take(&event, batch, metrics))?;
         Ok(())
     }
 
@@ -65,20 +51,15 @@ impl<S: Source> Worker<S> {
         self.drive.take_warnings()
     }
 
-    /// Whether the lines should go out now.
+    /// Whether there are lines to go out. A turn takes what gathered in several milliseconds, so
+    /// there is nothing to be had by waiting for the next.
     pub fn is_due(&self) -> bool {
-        let waited = self.oldest.is_some_and(|oldest| monotonic() - oldest >= MAX_DELAY);
-        !self.batch.is_empty() && (self.idle || waited || self.batch.n_bytes() >= MANY)
-    }
-
-    /// The lines have gone out.
-    pub fn written(&mut self) {
-        self.oldest = None;
+        !self.batch.is_empty()
     }
 
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self) {
-        let Self { drive, batch, metrics, .. } = self;
+        let Self { drive, batch, metrics } = self;
         drive.finish(|event| take(&event, batch, metrics));
     }
 
@@ -95,7 +76,5 @@ fn take(event: &Event, batch: &mut Batch, metrics: &mut Option<Metrics>) {
     batch.push(event);
 }
 
-/// How long a line may wait for others to be written with it.
-const MAX_DELAY: Duration = Duration::from_millis(20);
-/// Bytes of lines that are written without waiting for more.
-const MANY: usize = 64 * 1024;
+/// The longest wait for segments: two looks a second at clients, sinks and the service manager.
+const IDLE: Duration = Duration::from_millis(500);

@@ -81,12 +81,13 @@ impl<S: Source> Drive<S> {
         Ok(n_segments)
     }
 
-    /// How long the next turn may wait before the engine has something to do.
-    pub fn patience(&self) -> Duration {
+    /// How long the next turn may wait before the engine has something to do; `most` where it has
+    /// nothing.
+    pub fn patience(&self, most: Duration) -> Duration {
         let due = self.engine.poll_timeout();
         let due =
-            due.map_or(TICK, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
-        due.clamp(Duration::from_millis(1), TICK)
+            due.map_or(most, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
+        due.clamp(Duration::from_millis(1), most)
     }
 
     /// Whether later events tell of every header field.
@@ -172,6 +173,3 @@ fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
         ("orphan_responses", orphan_responses),
     ])
 }
-
-/// The longest wait for segments, so that the caller gets to look at its signals.
-const TICK: Duration = Duration::from_millis(100);

@@ -193,7 +193,7 @@ fn capture_until_stopped(
     let mut came = Vec::new();
     let mut result = Ok(());
     while result.is_ok() && !shared.stop.load(Ordering::Relaxed) {
-        let patience = drive.patience().min(TICK);
+        let patience = drive.patience(TICK);
         result = drive.turn(patience, |event| keep(event, select, &mut came)).map(drop);
         hand_over(shared, &mut drive, &mut came);
     }

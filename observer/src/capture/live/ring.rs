@@ -1,9 +1,10 @@
 //! The reading end of the ring: when to sleep, when to look, what to hand out.
 //!
 //! The kernel sends no wake-up per record. While records come, the reader sleeps for a tick and
-//! takes what has gathered; a ring that fills faster wakes it at the fill mark. After a while
-//! without records it says that it sleeps (`SLEEPER`) and the next record wakes it. So a busy host
-//! pays one wake-up per batch, and an idle one pays nothing.
+//! takes what has gathered; a ring that fills faster wakes it at the fill mark. After a tick without
+//! records it says that it sleeps (`SLEEPER`) and the next record wakes it. So a busy host pays one
+//! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
+//! waited for others for long.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -22,8 +23,10 @@ pub(super) struct Reader {
     links: RawFd,
     /// The last look found the ring empty at its end.
     caught_up: bool,
-    /// Ticks without a record.
-    quiet_ticks: u32,
+    /// The last look found records: more are likely to come.
+    is_ticking: bool,
+    /// A signal ended the last wait.
+    interrupted: bool,
 }
 
 /// What one call to [`Reader::poll`] met.
@@ -41,7 +44,15 @@ impl Reader {
     ) -> Result<Self, CaptureError> {
         let ticker = ticker(ring.as_raw_fd(), links)
             .map_err(CaptureError::system("watch the ring with epoll"))?;
-        Ok(Self { ring, sleeper, ticker, links, caught_up: true, quiet_ticks: QUIET_TICKS })
+        Ok(Self {
+            ring,
+            sleeper,
+            ticker,
+            links,
+            caught_up: true,
+            is_ticking: false,
+            interrupted: false,
+        })
     }
 
     pub(super) fn poll(
@@ -49,12 +60,25 @@ impl Reader {
         timeout: Duration,
         mut sink: impl FnMut(&[u8]),
     ) -> Result<Polled, CaptureError> {
+        // Another thread may be the one that handles the signal, and need a moment: the caller gets
+        // to look for it again soon.
+        let timeout = match std::mem::take(&mut self.interrupted) {
+            true => timeout.min(AFTER_SIGNAL),
+            false => timeout,
+        };
         let links_changed = if !self.caught_up {
             false
-        } else if self.quiet_ticks < QUIET_TICKS {
+        } else if self.is_ticking {
             self.tick(timeout.min(TICK))?
         } else {
-            self.sleep(timeout)?
+            let mut woken = self.sleep(timeout)?;
+            if woken.ring {
+                // A response may follow at once. The ticker has seen the same wake-up, and would
+                // end this tick for it.
+                woken.links |= self.tick(Duration::ZERO)?;
+                woken.links |= self.tick(timeout.min(FIRST_TICK))?;
+            }
+            woken.links
         };
         let mut n_records = 0;
         while n_records < BATCH
@@ -64,27 +88,27 @@ impl Reader {
             sink(&record);
         }
         self.caught_up = n_records < BATCH;
-        self.quiet_ticks = if n_records > 0 { 0 } else { self.quiet_ticks.saturating_add(1) };
+        self.is_ticking = n_records > 0;
         Ok(Polled { n_records, links_changed })
     }
 
     /// Lets records gather until `timeout` or the fill mark. True when links changed.
-    fn tick(&self, timeout: Duration) -> Result<bool, CaptureError> {
+    fn tick(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
         // SAFETY: the array has room for as many events as the call is told.
         let n = unsafe {
             libc::epoll_wait(self.ticker.as_raw_fd(), events.as_mut_ptr(), 2, millis(timeout))
         };
-        let n = interrupted_is_none(n).map_err(CaptureError::system("wait for the ring"))?;
+        let n = self.waited(n)?;
         Ok(events.iter().take(n).any(|event| { event.u64 } == TOKEN_LINKS))
     }
 
-    /// Sleeps until the first record, or `timeout`. True when links changed.
-    fn sleep(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
+    /// Sleeps until the first record, or `timeout`.
+    fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         self.sleeper.set(0, 1, 0)?;
-        // The kernel may have reserved a record before it could see the flag: it sends no wake-up
-        // for that one, but poll looks at the ring before it sleeps. In what is left of the race
-        // (a store that another CPU sees late) the bound on the sleep limits the harm.
+        // The kernel looks at the flag when a record is on the ring, and poll looks at the ring
+        // before it sleeps: one of the two sees the other. In what is left of the race (a store
+        // that another CPU sees late) the bound on the sleep limits the harm.
         let mut fds = [self.ring.as_raw_fd(), self.links].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
@@ -92,10 +116,29 @@ impl Reader {
         });
         // SAFETY: the array has as many entries as the call is told.
         let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout.min(SLEEP_MAX))) };
-        interrupted_is_none(n).map_err(CaptureError::system("wait for the ring"))?;
-        let [_, links] = fds;
-        Ok(links.revents != 0)
+        self.waited(n)?;
+        let [ring, links] = fds.map(|fd| fd.revents != 0);
+        Ok(Woken { ring, links })
     }
+
+    /// What a wait returned: how many events. A signal ends it early.
+    fn waited(&mut self, n: i32) -> Result<usize, CaptureError> {
+        if let Ok(n) = usize::try_from(n) {
+            return Ok(n);
+        }
+        let error = io::Error::last_os_error();
+        self.interrupted = error.kind() == io::ErrorKind::Interrupted;
+        match self.interrupted {
+            true => Ok(0),
+            false => Err(CaptureError::system("wait for the ring")(error)),
+        }
+    }
+}
+
+/// What ended a sleep, if it was not the time.
+struct Woken {
+    ring: bool,
+    links: bool,
 }
 
 fn ticker(ring: RawFd, links: RawFd) -> io::Result<OwnedFd> {
@@ -119,17 +162,6 @@ fn ticker(ring: RawFd, links: RawFd) -> io::Result<OwnedFd> {
     Ok(ticker)
 }
 
-/// A signal ends a wait early, and the caller looks at what the signal asked for.
-fn interrupted_is_none(n: i32) -> io::Result<usize> {
-    match usize::try_from(n) {
-        Ok(n) => Ok(n),
-        Err(_) => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-            error => Err(error),
-        },
-    }
-}
-
 /// Rounded up, so that a short wait is no busy loop.
 fn millis(timeout: Duration) -> i32 {
     i32::try_from(timeout.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
@@ -139,8 +171,10 @@ const TOKEN_RING: u64 = 0;
 const TOKEN_LINKS: u64 = 1;
 /// Records in one call: enough to spread its cost, few enough for timers to be served.
 const BATCH: usize = 4096;
-/// How old a record may grow while more gather.
-const TICK: Duration = Duration::from_millis(5);
-/// A tenth of a second without records ends the ticking.
-const QUIET_TICKS: u32 = 20;
+/// How old a record may grow while more gather. Half of it is what a line waits on average; each
+/// costs a wake-up here and a write.
+const TICK: Duration = Duration::from_millis(8);
+/// The same for the first record after a sleep.
+const FIRST_TICK: Duration = Duration::from_millis(2);
+const AFTER_SIGNAL: Duration = Duration::from_millis(10);
 const SLEEP_MAX: Duration = Duration::from_secs(1);
