@@ -52,7 +52,7 @@ impl Run {
     /// Exchanges a second, or bytes a second where an exchange is a large one.
     pub(super) fn rate(&self, workload: Workload) -> f64 {
         let amount = match workload {
-            Workload::Download => self.done.bytes,
+            Workload::Download | Workload::Iperf3 => self.done.bytes,
             _ => self.done.completed,
         };
         amount as f64 / self.done.seconds
@@ -86,7 +86,9 @@ impl Bench<'_> {
         nginx.take_log()?;
         let watcher = peer.map(|peer| Watcher::start(lab, peer, observer)).transpose()?;
         let watch = match (&watcher, peer) {
-            (Some(watcher), Some(Peer::Observer)) if workload.pace().is_some() => {
+            (Some(watcher), Some(Peer::Observer))
+                if workload.pace().is_some_and(|pace| pace > 0) =>
+            {
                 Some(Watch::start(&watcher.output))
             }
             _ => None,

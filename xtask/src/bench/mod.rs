@@ -10,6 +10,7 @@ mod lab;
 mod lines;
 mod load;
 mod measure;
+mod others;
 mod peer;
 mod process;
 mod programs;
@@ -41,9 +42,12 @@ pub(crate) struct Options {
     /// Only this load; may be repeated [default: all]
     #[arg(long = "workload", value_name = "NAME")]
     workloads: Vec<Workload>,
-    /// Only beside this one; may be repeated [default: all that are installed]
+    /// Watched by this one; may be repeated [default: observer, access-log, tcpdump]
     #[arg(long = "peer", value_name = "NAME")]
     peers: Vec<Peer>,
+    /// Watched by each one that is installed
+    #[arg(long)]
+    all_peers: bool,
     /// Watched runs of each peer
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
@@ -114,7 +118,12 @@ impl Options {
         if self.quick && self.peers.is_empty() {
             return vec![Peer::Observer];
         }
-        let chosen = if self.peers.is_empty() { &Peer::ALL[..] } else { &self.peers };
+        let usual = [Peer::Observer, Peer::AccessLog, Peer::Tcpdump];
+        let chosen = match (self.peers.is_empty(), self.all_peers) {
+            (_, true) => &Peer::ALL[..],
+            (true, false) => &usual,
+            (false, false) => &self.peers,
+        };
         let is_there = |peer: &Peer| {
             let missing = peer.program().filter(|program| runner::find_program(program).is_none());
             if let Some(program) = missing {
@@ -131,7 +140,10 @@ impl Options {
 /// All runs of one workload: nobody, a peer, nobody, the next peer, and so on, and nobody.
 fn measure(bench: &Bench<'_>, workload: Workload, options: &Options) -> Result<Results> {
     let rounds = if options.quick { 1 } else { options.rounds };
-    let peers = options.peers();
+    let peers: Vec<Peer> = options.peers();
+    // nginx has nothing to log of what it does not serve.
+    let logs = |peer: &Peer| *peer != Peer::AccessLog || workload.is_http();
+    let peers: Vec<Peer> = peers.into_iter().filter(logs).collect();
     // The first run of all finds cold caches.
     bench.run(workload, None)?;
     let mut plain = Vec::new();

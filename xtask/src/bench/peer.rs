@@ -24,6 +24,14 @@ pub(crate) enum Peer {
     AccessLog,
     /// `tcpdump -w FILE`: packets, no HTTP
     Tcpdump,
+    /// `tcpflow -c`: streams as text, no pairs
+    Tcpflow,
+    /// `ngrep`: segments as text
+    Ngrep,
+    /// `httpry -o FILE`: a line for each request and response
+    Httpry,
+    /// `tshark`: a line for each response
+    Tshark,
 }
 
 /// A peer at work.
@@ -54,13 +62,25 @@ pub(super) struct Ledger {
 }
 
 impl Peer {
-    pub(super) const ALL: [Self; 3] = [Self::Observer, Self::AccessLog, Self::Tcpdump];
+    pub(super) const ALL: [Self; 7] = [
+        Self::Observer,
+        Self::AccessLog,
+        Self::Tcpdump,
+        Self::Tcpflow,
+        Self::Ngrep,
+        Self::Httpry,
+        Self::Tshark,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Observer => "observer",
             Self::AccessLog => "access_log",
             Self::Tcpdump => "tcpdump -w",
+            Self::Tcpflow => "tcpflow",
+            Self::Ngrep => "ngrep",
+            Self::Httpry => "httpry",
+            Self::Tshark => "tshark",
         }
     }
 
@@ -69,13 +89,18 @@ impl Peer {
         match self {
             Self::Observer | Self::AccessLog => None,
             Self::Tcpdump => Some("tcpdump"),
+            Self::Tcpflow => Some("tcpflow"),
+            Self::Ngrep => Some("ngrep"),
+            Self::Httpry => Some("httpry"),
+            Self::Tshark => Some("tshark"),
         }
     }
 }
 
 impl Watcher {
     pub(super) fn start(lab: &Lab, peer: Peer, observer: &Path) -> Result<Self> {
-        let output = lab.folder().join("watched");
+        // What writes to standard output writes there (`Process::start`).
+        let output = lab.folder().join("watched.out");
         let process = match peer {
             Peer::AccessLog => None,
             Peer::Observer => {
@@ -88,13 +113,7 @@ impl Watcher {
                 })?;
                 Some(process)
             }
-            Peer::Tcpdump => {
-                let mut command = lab.command("tcpdump", None);
-                // As root, because the folder is root's; a buffer as large as observer's ring.
-                command.args(["-i", "lo", "-Z", "root", "-B", "16384", "-w"]).arg(&output);
-                command.args(["tcp", "port", &PORT.to_string()]);
-                Some(sniffer(lab, peer, Process::start(lab, "tcpdump", &mut command)?)?)
-            }
+            _ => Some(sniffer(lab, peer, &output)?),
         };
         Ok(Self { peer, process, output })
     }
@@ -114,6 +133,9 @@ impl Watcher {
                 let said = process.as_ref().map(Process::said).unwrap_or_default();
                 Report { lost: number(&said, " packets dropped by kernel"), ..Report::default() }
             }
+            (Peer::Tcpflow | Peer::Ngrep, _) => self.counted("HTTP/1.1 200 OK")?,
+            (Peer::Httpry, _) => self.counted("\t<\t")?,
+            (Peer::Tshark, _) => self.counted("200")?,
         };
         if self.output.exists() {
             fs::remove_file(&self.output)?;
@@ -122,8 +144,41 @@ impl Watcher {
     }
 }
 
-/// Waits until the tool has a packet socket: nothing else in the namespace has one.
-fn sniffer(lab: &Lab, peer: Peer, mut process: Process) -> Result<Process> {
+impl Watcher {
+    /// A report of the lines that tell of a response.
+    fn counted(&self, text: &str) -> Result<Report> {
+        let exchanges = Some(lines::count(&self.output, text)?);
+        Ok(Report { exchanges, ..Report::default() })
+    }
+}
+
+/// Starts a tool that reads packets, as somebody would who wants to see HTTP with it, and waits until
+/// it has a packet socket: nothing else in the namespace has one.
+fn sniffer(lab: &Lab, peer: Peer, output: &Path) -> Result<Process> {
+    let mut command = lab.command(peer.program().unwrap_or_default(), None);
+    let port = format!("tcp port {PORT}");
+    match peer {
+        Peer::Observer | Peer::AccessLog => {}
+        // As root, because the folder is root's; a buffer as large as observer's ring.
+        Peer::Tcpdump => {
+            command.args(["-i", "lo", "-Z", "root", "-B", "16384", "-w"]).arg(output).arg(&port);
+        }
+        Peer::Tcpflow => {
+            command.args(["-i", "lo", "-c", &port]);
+        }
+        Peer::Ngrep => {
+            command.args(["-d", "lo", "-q", "-W", "byline", "", &port]);
+        }
+        Peer::Httpry => {
+            command.args(["-i", "lo", "-o"]).arg(output).arg(&port);
+        }
+        Peer::Tshark => {
+            command.args(["-i", "lo", "-n", "-f", &port, "-Y", "http.response"]);
+            command.args(["-T", "fields", "-e", "http.response.code"]);
+        }
+    }
+    command.current_dir(lab.folder());
+    let mut process = Process::start(lab, "watched", &mut command)?;
     lab.wait(&format!("{} to watch", peer.name()), READY, || {
         process.is_alive()?;
         let sockets = fs::read_to_string(format!("/proc/{}/net/packet", process.id()))?;

@@ -74,6 +74,21 @@ impl Process {
         Ok(())
     }
 
+    /// Waits until something in its namespace listens on a port.
+    pub(super) fn listens(&mut self, lab: &Lab, port: u16) -> Result<()> {
+        // Local address, remote address, and 0A for LISTEN (proc(5), include/net/tcp_states.h).
+        let socket = format!(":{port:04X} ");
+        lab.wait(&format!("{} to listen", self.name), Duration::from_secs(10), || {
+            self.child.try_wait()?.map_or(Ok(()), |status| {
+                bail!("it ended early: {status}");
+            })?;
+            let tables = ["tcp", "tcp6"].map(|table| format!("/proc/{}/net/{table}", self.id()));
+            let sockets: String =
+                tables.iter().filter_map(|table| fs::read_to_string(table).ok()).collect();
+            Ok(sockets.lines().any(|line| line.contains(&socket) && line.contains(" 0A ")))
+        })
+    }
+
     /// Waits for the end by itself, at most for `limit`.
     pub(super) fn wait(&mut self, lab: &Lab, limit: Duration) -> Result<()> {
         let what = format!("{} to end", self.name);

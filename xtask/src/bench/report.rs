@@ -96,7 +96,24 @@ impl Results {
                 }),
             );
         }
+        if self.workload == Workload::Idle {
+            text.push_str(&self.wake_ups());
+        }
         text.push_str(&self.kernel_side());
+        text
+    }
+
+    /// How often each watcher was put on a CPU without anything to do.
+    fn wake_ups(&self) -> String {
+        let mut text = String::new();
+        for (peer, runs) in &self.watched {
+            let rates = runs.iter().filter_map(|(_, run)| {
+                Some(run.watcher.as_ref()?.switches? as f64 / run.done.seconds)
+            });
+            if let Some(rate) = Spread::of(rates) {
+                let _ = writeln!(text, "  {}: {:.1} wake-ups a second", peer.name(), rate.median);
+            }
+        }
         text
     }
 
@@ -134,7 +151,8 @@ impl Results {
 
     fn unit(&self) -> &'static str {
         match self.workload {
-            Workload::Download => "GB a second",
+            Workload::Download | Workload::Iperf3 => "GB a second",
+            Workload::Redis => "requests/s",
             _ => "exchanges/s",
         }
     }
@@ -143,18 +161,22 @@ impl Results {
         let rate = Spread::of(runs.iter().map(|run| run.rate(self.workload)));
         match (rate, self.workload) {
             (None, _) => String::new(),
-            (Some(rate), Workload::Download) => format!("{:.2}", rate.median / 1e9),
+            (Some(rate), Workload::Download | Workload::Iperf3) => {
+                format!("{:.2}", rate.median / 1e9)
+            }
             (Some(rate), _) => format!("{:.0}", rate.median),
         }
     }
 
-    /// A cost per exchange; per GiB where an exchange is one.
+    /// A cost per exchange; per GiB where an exchange is one, and in all where there is none.
     fn per_exchange(&self, runs: &[&Run], cost: impl Fn(&Run) -> Option<u64>) -> String {
         let costs =
             runs.iter().filter_map(|run| Some(cost(run)? as f64 / run.done.completed as f64));
         match (Spread::of(costs), self.workload) {
             (None, _) => String::new(),
-            (Some(cost), Workload::Download) => format!("{:.2} ms", cost.median / 1e6),
+            (Some(cost), Workload::Download | Workload::Idle | Workload::Iperf3) => {
+                format!("{:.2} ms", cost.median / 1e6)
+            }
             (Some(cost), _) => format!("{:.0} ns", cost.median),
         }
     }

@@ -1,7 +1,7 @@
 //! The server that is watched: nginx as one process on the first CPU, with its access log off on
 //! one port and on on another.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf};
 
 use anyhow::Result;
 
@@ -46,12 +46,7 @@ impl Nginx {
         let mut command = lab.command("nginx", Some(SERVER_CPU));
         command.args(["-p", &folder, "-e", &format!("{folder}/nginx.log")]).arg("-c").arg(file);
         let mut process = Process::start(lab, "nginx", &mut command)?;
-        let listens = format!("{PORT:04X} ");
-        lab.wait("nginx to listen", Duration::from_secs(10), || {
-            process.is_alive()?;
-            let sockets = fs::read_to_string(format!("/proc/{}/net/tcp", process.id()))?;
-            Ok(sockets.lines().any(|line| line.contains(&listens)))
-        })?;
+        process.listens(lab, PORT)?;
         Ok(Self { process, log })
     }
 

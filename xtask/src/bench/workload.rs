@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     lab::Lab,
+    others,
     process::Process,
     server::{LOAD_CPU, LOGGING_PORT, PORT},
 };
@@ -33,6 +34,16 @@ pub(crate) enum Workload {
     /// The same, 50,000 a second
     #[value(name = "paced-50k")]
     Paced50k,
+    /// 200 bytes, a connection per request, as fast as it goes
+    Short,
+    /// 200 bytes, 20,000 a second on 1,000 connections beside 10,000 idle ones
+    Many,
+    /// Nothing at all
+    Idle,
+    /// iperf3 on one connection: no HTTP
+    Iperf3,
+    /// redis-benchmark on 32 connections: no HTTP
+    Redis,
 }
 
 /// What the load did.
@@ -50,8 +61,19 @@ pub(super) struct Done {
 }
 
 impl Workload {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Tiny, Self::Large, Self::Download, Self::Paced5k, Self::Paced20k, Self::Paced50k];
+    pub(super) const ALL: [Self; 11] = [
+        Self::Tiny,
+        Self::Large,
+        Self::Download,
+        Self::Paced5k,
+        Self::Paced20k,
+        Self::Paced50k,
+        Self::Short,
+        Self::Many,
+        Self::Idle,
+        Self::Iperf3,
+        Self::Redis,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -61,6 +83,11 @@ impl Workload {
             Self::Paced5k => "paced-5k",
             Self::Paced20k => "paced-20k",
             Self::Paced50k => "paced-50k",
+            Self::Short => "short",
+            Self::Many => "many",
+            Self::Idle => "idle",
+            Self::Iperf3 => "iperf3",
+            Self::Redis => "redis",
         }
     }
 
@@ -69,17 +96,24 @@ impl Workload {
     pub(super) fn pace(self) -> Option<u64> {
         match self {
             Self::Paced5k => Some(5_000),
-            Self::Paced20k => Some(20_000),
+            Self::Paced20k | Self::Many => Some(20_000),
             Self::Paced50k => Some(50_000),
+            Self::Idle => Some(0),
             Self::Tiny | Self::Large | Self::Download => None,
+            Self::Short | Self::Iperf3 | Self::Redis => None,
         }
+    }
+
+    /// Whether the load is HTTP: then it asks nginx.
+    pub(super) fn is_http(self) -> bool {
+        !matches!(self, Self::Idle | Self::Iperf3 | Self::Redis)
     }
 
     fn path(self) -> &'static str {
         match self {
-            Self::Tiny | Self::Paced5k | Self::Paced20k | Self::Paced50k => "/tiny",
             Self::Large => "/64k",
             Self::Download => "/1g",
+            _ => "/tiny",
         }
     }
 
@@ -93,33 +127,45 @@ impl Workload {
         measure: &mut dyn FnMut(bool) -> Result<()>,
     ) -> Result<Done> {
         let port = if is_logged { LOGGING_PORT } else { PORT };
-        match self {
-            Self::Tiny | Self::Large => {
-                measure(false)?;
-                let done = wrk(lab, port, self.path(), seconds)?;
-                measure(true)?;
-                Ok(done)
+        let time = seconds.to_string();
+        let (connections, threads): (&[&str], _) = match self {
+            Self::Tiny | Self::Large | Self::Short => {
+                let header = (self == Self::Short).then_some("Connection: close");
+                return around(measure, || wrk(lab, port, self.path(), seconds, header));
             }
-            Self::Download => {
-                own(lab, port, self.path(), &["--seconds", &seconds.to_string()], measure)
+            Self::Iperf3 => return around(measure, || others::iperf3(lab, seconds)),
+            Self::Redis => return around(measure, || others::redis(lab, seconds)),
+            Self::Idle => {
+                let nothing = Done { seconds: seconds as f64, ..Done::default() };
+                let sleep = || lab.pause(Duration::from_secs(seconds)).map(|()| nothing);
+                return around(measure, sleep);
             }
-            Self::Paced5k | Self::Paced20k | Self::Paced50k => {
-                let (rate, seconds) = (self.pace().unwrap_or(0).to_string(), seconds.to_string());
-                let threads = match self {
-                    Self::Paced5k => "2",
-                    _ => "8",
-                };
-                let plan = ["--rate", &rate, "--connections", N_CONNECTIONS, "--threads", threads];
-                let arguments = [&plan[..], &["--seconds", &seconds]].concat();
-                own(lab, port, self.path(), &arguments, measure)
-            }
-        }
+            Self::Download => (&["--connections", "1"], "1"),
+            Self::Paced5k => (&["--connections", N_CONNECTIONS], "2"),
+            Self::Paced20k | Self::Paced50k => (&["--connections", N_CONNECTIONS], "8"),
+            Self::Many => (&["--connections", "1000", "--idle", "10000"], "8"),
+        };
+        let rate = self.pace().unwrap_or(0).to_string();
+        let rest = ["--rate", &rate, "--threads", threads, "--seconds", &time];
+        own(lab, port, self.path(), &[connections, &rest].concat(), measure)
     }
 }
 
-fn wrk(lab: &Lab, port: u16, path: &str, seconds: u64) -> Result<Done> {
+/// Looks before the load and after it.
+fn around(
+    measure: &mut dyn FnMut(bool) -> Result<()>,
+    load: impl FnOnce() -> Result<Done>,
+) -> Result<Done> {
+    measure(false)?;
+    let done = load()?;
+    measure(true)?;
+    Ok(done)
+}
+
+fn wrk(lab: &Lab, port: u16, path: &str, seconds: u64, header: Option<&str>) -> Result<Done> {
     let mut command = lab.command("wrk", Some(LOAD_CPU));
     command.args(["-t1", "-c", N_CONNECTIONS, "-d", &format!("{seconds}s")]);
+    command.args(header.into_iter().flat_map(|header| ["-H", header]));
     command.arg(format!("http://127.0.0.1:{port}{path}"));
     let mut wrk = Process::start(lab, "wrk", &mut command)?;
     wrk.wait(lab, Duration::from_secs(seconds + 30))?;
