@@ -84,7 +84,9 @@ impl Results {
                 kept.map_or_else(String::new, |kept| {
                     format!("{:.3} ({:.3} … {:.3})", kept.median, kept.min, kept.max)
                 }),
-                reported(&runs).map_or_else(String::new, |told| format!("{:.4}", told.median)),
+                reported(&runs)
+                    .filter(|_| self.workload.is_http())
+                    .map_or_else(String::new, |told| format!("{:.4}", told.median)),
                 sum(&runs, |watched| watched.lost)
                     .map_or_else(String::new, |lost| lost.to_string()),
                 self.per_exchange(&runs, |run| run.watcher.as_ref()?.cpu_ns),
@@ -135,7 +137,7 @@ impl Results {
             );
         }
         if let Some(ours) = &watched.ours {
-            let gib = run.done.bytes as f64 / f64::from(1 << 30);
+            let gib = run.done.bytes.max(1) as f64 / f64::from(1 << 30);
             let _ = writeln!(
                 text,
                 "  {} segments seen, {} records ({:.2} an exchange, {:.0} a GiB), {} wake-ups sent",
@@ -170,8 +172,9 @@ impl Results {
 
     /// A cost per exchange; per GiB where an exchange is one, and in all where there is none.
     fn per_exchange(&self, runs: &[&Run], cost: impl Fn(&Run) -> Option<u64>) -> String {
-        let costs =
-            runs.iter().filter_map(|run| Some(cost(run)? as f64 / run.done.completed as f64));
+        let costs = runs
+            .iter()
+            .filter_map(|run| Some(cost(run)? as f64 / run.done.completed.max(1) as f64));
         match (Spread::of(costs), self.workload) {
             (None, _) => String::new(),
             (Some(cost), Workload::Download | Workload::Idle | Workload::Iperf3) => {
@@ -231,7 +234,7 @@ fn watcher(watched: &Watched) -> Value {
 /// counting.
 fn reported(runs: &[&Run]) -> Option<Spread> {
     Spread::of(runs.iter().filter_map(|run| {
-        Some(run.watcher.as_ref()?.exchanges? as f64 / run.done.completed as f64)
+        Some(run.watcher.as_ref()?.exchanges? as f64 / run.done.completed.max(1) as f64)
     }))
 }
 
