@@ -48,9 +48,7 @@ impl<'a> Json<'a> {
 
     /// Sixteen hexadecimal digits, without quotation marks.
     pub(super) fn hex(&mut self, n: u64) {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let nibbles = std::array::from_fn::<u8, 16, _>(|i| (n >> (60 - 4 * i)) as u8 & 0x0f);
-        self.out.extend_from_slice(&nibbles.map(|nibble| DIGITS[usize::from(nibble)]));
+        self.out.extend_from_slice(&hex(n));
     }
 
     /// `2023-11-14T22:13:20.000000001Z`, in quotation marks.
@@ -65,17 +63,25 @@ impl<'a> Json<'a> {
         self.raw("\"address\":\"");
         match endpoint.ip() {
             IpAddr::V4(addr) => {
-                let [a, b, c, d] = addr.octets();
-                self.number(u64::from(a));
-                for byte in [b, c, d] {
-                    self.out.push(b'.');
-                    self.number(u64::from(byte));
+                let mut before: &[u8] = b"";
+                for octet in addr.octets() {
+                    self.out.extend_from_slice(before);
+                    self.octet(octet);
+                    before = b".";
                 }
             }
             IpAddr::V6(addr) => self.display(&addr),
         }
         self.raw("\",\"port\":");
         self.number(u64::from(endpoint.port));
+    }
+
+    /// Always four bytes, of which those that are too many are taken back: a copy of constant size is
+    /// an instruction, one of another size is a call.
+    fn octet(&mut self, octet: u8) {
+        let [digits @ .., n] = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
+        self.out.extend_from_slice(&digits);
+        self.out.truncate(self.out.len().saturating_sub(3 - usize::from(n)));
     }
 
     /// What `Display` writes, without quotation marks; nothing in it may need an escape.
@@ -88,6 +94,38 @@ impl<'a> Json<'a> {
     pub(super) fn value(&mut self, value: &impl Serialize) {
         super::write(value, self.out);
     }
+}
+
+/// Each octet's digits, from the left, and how many they are.
+const OCTETS: [[u8; 4]; 256] = {
+    let mut table = [[0; 4]; 256];
+    let mut n = 0;
+    while n < 256 {
+        let digits = [b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
+        table[n] = match digits {
+            [b'0', b'0', c] => [c, b' ', b' ', 1],
+            [b'0', b, c] => [b, c, b' ', 2],
+            [a, b, c] => [a, b, c, 3],
+        };
+        n += 1;
+    }
+    table
+};
+
+/// Sixteen hexadecimal digits, eight at a time.
+fn hex(n: u64) -> [u8; 16] {
+    let digits = |half: u32| {
+        // A nibble in each byte, the highest first.
+        let mut spread = u64::from(half);
+        spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+        spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+        spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+        // 6 and 10 together are 16: the bit tells which nibbles are letters.
+        let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
+        (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+    };
+    let (high, low) = (digits((n >> 32) as u32), digits(n as u32));
+    std::array::from_fn(|i| if i < 8 { high[i] } else { low[i - 8] })
 }
 
 /// Whether the bytes are ASCII in which nothing needs an escape (RFC 8259 §7).
@@ -144,6 +182,9 @@ mod tests {
     fn numbers_and_addresses_are_those_of_display() {
         assert_eq!(written(|json| json.number(u64::MAX)), u64::MAX.to_string());
         assert_eq!(written(|json| json.hex(0x00ab_cdef_0123_4567)), "00abcdef01234567");
+        for octet in 0..=u8::MAX {
+            assert_eq!(written(|json| json.octet(octet)), octet.to_string());
+        }
         let v4 = Endpoint::v4([10, 0, 200, 255], 8080);
         assert_eq!(written(|json| json.endpoint(v4)), r#""address":"10.0.200.255","port":8080"#);
         let v6 = Endpoint::v6(std::net::Ipv6Addr::LOCALHOST.octets(), 1);
@@ -151,6 +192,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn hexadecimal_is_what_format_writes(n in any::<u64>()) {
+            prop_assert_eq!(written(|json| json.hex(n)), format!("{n:016x}"));
+        }
+
         #[test]
         fn text_is_what_serde_writes(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let expected = serde_json::to_string(&Text(&bytes)).unwrap();
