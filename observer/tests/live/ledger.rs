@@ -90,6 +90,14 @@ fn the_account_is_whole_with_every_stage_overloaded_at_once() {
     let name = file.display();
     let said = format!("observer: {name}: {} events written, 0 lost", grouped(events.len()));
     assert!(end.stderr.contains(&said), "{said}: {:?}", end.stderr);
+    // What still waited for the stalled receiver is lost by then, and counted.
+    let stalled = end.stderr.iter().find_map(|line| line.strip_prefix("observer: stalled: "));
+    let stalled = stalled.and_then(|line| line.split_once(" events written, "));
+    let (written, lost) = stalled.unwrap_or_else(|| panic!("{:?}", end.stderr));
+    let number = |text: &str| -> usize {
+        text.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    };
+    assert_eq!(number(written) + number(lost), events.len(), "{:?}", end.stderr);
 }
 
 #[test]
