@@ -2,7 +2,7 @@
 //! await the exchanges, assert on them.
 //!
 #![cfg_attr(feature = "live", doc = "```no_run")]
-#![cfg_attr(not(feature = "live"), doc = "```ignore")]
+#![cfg_attr(not(feature = "live"), doc = "```text")]
 //! # async fn test() -> Result<(), observer::watch::Error> {
 //! use observer::watch::Watch;
 //!
