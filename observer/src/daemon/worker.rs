@@ -65,7 +65,7 @@ impl<S: Source> Worker<S> {
 
     /// All numbers as they are now.
     pub fn snapshot(&self, sinks: Vec<SinkStats>) -> Snapshot {
-        Snapshot { events: Some(self.batch.n_made()), ..self.drive.snapshot(sinks) }
+        Snapshot { events: Some(self.batch.n_made()), sinks, ..self.drive.snapshot() }
     }
 }
 

@@ -9,6 +9,8 @@ mod exchange;
 mod json;
 mod parts;
 mod redact;
+#[cfg(feature = "live")]
+pub(crate) mod stamp;
 pub mod stats;
 mod text;
 mod tls;

@@ -12,7 +12,6 @@ mod queue;
 mod runner;
 mod set;
 mod spool;
-mod stamp;
 mod target;
 
 pub use self::set::{News, OpenError, Sinks};
@@ -20,8 +19,8 @@ pub use self::set::{News, OpenError, Sinks};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::Event;
 use crate::event::stats::Snapshot;
+use crate::event::{Event, stamp};
 use crate::segment::Timestamp;
 
 /// Whole lines, made once and shared by every sink.

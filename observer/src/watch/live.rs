@@ -199,7 +199,7 @@ fn capture_until_stopped(
     }
     drive.finish(|event| keep(event, select, &mut came));
     hand_over(shared, &mut drive, &mut came);
-    shared.lock().ledger = drive.snapshot(Vec::new()).capture;
+    shared.lock().ledger = drive.snapshot().capture;
     Ok(result?)
 }
 

@@ -90,10 +90,7 @@ impl Application for Connection {
             Some(tls) if tls.is_agreed() => Wish::Quiet,
             Some(_) | None => self.deliver_http(facts, &delivery, out),
         };
-        // An announced death and TLS are followed to their ends, whatever the flow carries.
-        let is_followed = self.tls.as_ref().is_some_and(|tls| tls.is_likely())
-            || [Side::Low, Side::High].iter().any(|s| facts.half(*s).dth.is_some());
-        if wish == Wish::Nothing && is_followed {
+        if wish == Wish::Nothing && self.is_followed(facts) {
             wish = Wish::Quiet;
         }
         match self.flagged.take() {
@@ -132,6 +129,12 @@ impl Application for Connection {
 }
 
 impl Connection {
+    /// An announced death and TLS are followed to their ends, whatever the flow carries.
+    fn is_followed(&self, facts: &Facts) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_likely())
+            || [Side::Low, Side::High].iter().any(|side| facts.half(*side).dth.is_some())
+    }
+
     fn deliver_http(&mut self, facts: &Facts, delivery: &Delivery<'_>, out: &mut Output) -> Wish {
         if self.is_fruitless(delivery) {
             return Wish::Nothing;

@@ -4,18 +4,17 @@
 //! wrong. What a line says it happened at should be what the clock on the wall says, so it is put
 //! right here, in the few captures that live through such a thing.
 
-use jiff::tz::TimeZone;
+use super::text::rfc3339;
+use crate::segment::Timestamp;
 
 /// Moves the line's `timestamp`, its first key. A line that does not begin so stays as it is.
-pub(super) fn shift(line: &mut [u8], nanoseconds: i64) {
+pub(crate) fn shift(line: &mut [u8], nanoseconds: i64) {
     let Some(text) = line.get_mut(KEY.len()..KEY.len() + LEN) else { return };
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     let Some(time): Option<jiff::Timestamp> = parsed else { return };
-    let Ok(moved) = time.checked_add(jiff::SignedDuration::from_nanos(nanoseconds)) else { return };
-    let moved = moved.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
-    if moved.len() == text.len() {
-        text.copy_from_slice(moved.as_bytes());
-    }
+    let moved = time.as_nanosecond().saturating_add(i128::from(nanoseconds));
+    let Ok(moved) = u64::try_from(moved) else { return };
+    text.copy_from_slice(&rfc3339(Timestamp(moved)));
 }
 
 const KEY: &[u8] = br#"{"timestamp":""#;
