@@ -103,6 +103,12 @@ pub(crate) struct ReadArgs {
     pub(crate) hosts: Vec<Network>,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+    /// Read on N threads; the lines then come in no particular order
+    ///
+    /// Several files are read side by side; the flows of a single one are shared out. Every flow
+    /// gives the lines that it gives in order, but a pipe is read ahead in larger pieces.
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = jobs)]
+    pub(crate) jobs: usize,
     /// Say on standard error what each file held
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -264,6 +270,14 @@ pub(crate) struct ShowArgs {
 pub(crate) enum Format {
     Pretty,
     Ndjson,
+}
+
+/// Threads: as many as any machine has CPUs, at most.
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n @ 1..=1024) => Ok(n),
+        _ => Err("a number from 1 to 1024 is needed".to_owned()),
+    }
 }
 
 /// `10s`, `2m`, `1h 30m`: what jiff reads as a duration, if it is longer than nothing.

@@ -3,6 +3,10 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use anyhow::Context as _;
 use clap::ColorChoice;
@@ -11,11 +15,13 @@ use super::args::ReadArgs;
 use super::filter::Filter;
 use super::output::{Output, stdout};
 use super::{Failure, complain, engine_config, plural, shape, with_causes};
-use crate::capture::file::Reader;
+use crate::capture::file::{FileError, Reader};
 use crate::drive::file::FileEvents;
+use crate::drive::spread::{Spread, spread};
 use crate::event::Event;
+use crate::pipeline::{Config, Stats};
 
-type Out = Output<std::fs::File>;
+type Out = Mutex<Output<std::fs::File>>;
 
 /// Reads every file even when one of them is bad, then fails if one was.
 pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
@@ -27,80 +33,146 @@ pub(super) fn run(args: &ReadArgs, color: ColorChoice) -> Result<(), Failure> {
         interfaces: Vec::new(),
     };
     let out = stdout().context("cannot use standard output")?;
-    let mut out = Output::new(out, shape(&args.show, color), filter, args.show.count);
-    let mut failed = 0;
-    for file in &args.files {
-        match read(file, args, &mut out) {
-            Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(())) => break,
-            Err(Stop::Output(err)) => return Err(err.into()),
-            Err(Stop::File(err)) => {
-                complain(format_args!("{}", with_causes(&err)));
-                failed += 1;
+    let out = Output::new(out, shape(&args.show, color), filter, args.show.count);
+    let out = Mutex::new(out);
+    // Files are independent of each other; only a single one has to be dealt out.
+    let n_threads = args.jobs.min(args.files.len());
+    let jobs_each = if n_threads > 1 { 1 } else { args.jobs };
+    let files = Mutex::new(args.files.iter());
+    let failed = AtomicBool::new(false);
+    let work = || -> Result<(), anyhow::Error> {
+        loop {
+            let Some(file) = lock(&files).next() else { return Ok(()) };
+            match read(file, args, jobs_each, &out) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Err(Stop::Output(err)) => return Err(err),
+                Err(Stop::File(err)) => {
+                    complain(format_args!("{}", with_causes(&err)));
+                    failed.store(true, Relaxed);
+                }
             }
         }
-    }
+    };
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(work)).collect();
+        let first = work();
+        others.into_iter().fold(first, |done, other| done.and(joined(other.join())))
+    })?;
     if args.verbose {
-        complain(format_args!("{} shown", plural(out.n_shown(), "exchange")));
+        complain(format_args!("{} shown", plural(lock(&out).n_shown(), "exchange")));
     }
-    if failed > 0 { Err(Failure::Said) } else { Ok(()) }
+    if failed.into_inner() { Err(Failure::Said) } else { Ok(()) }
 }
 
-/// One file through an engine of its own. A file that breaks off gives what it holds first.
-fn read(path: &Path, args: &ReadArgs, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
+/// One file through engines of its own. A file that breaks off gives what it holds first.
+fn read(path: &Path, args: &ReadArgs, jobs: usize, out: &Out) -> Result<ControlFlow<()>, Stop> {
     let stdin = path == Path::new("-");
     let name = if stdin { "standard input".to_owned() } else { path.display().to_string() };
     let reader = if stdin { Reader::new(io::stdin(), name.as_str()) } else { Reader::open(path) }
         .map_err(|err| Stop::File(err.into()))?;
-    let mut events = FileEvents::new(reader, engine_config(&args.show));
-    let mut lines = Lines::default();
-    let broke = loop {
-        match events.next_event() {
-            Ok(Some(event)) => lines.push(&event),
-            Ok(None) => break None,
-            Err(err) => break Some(err),
-        }
-        if lines.bytes.len() >= BATCH && write(&mut lines, out)?.is_break() {
-            return Ok(ControlFlow::Break(()));
-        }
+    let config = engine_config(&args.show);
+    let Done { written, broke, stats, n_packets } = match jobs {
+        1 => in_order(FileEvents::new(reader, config), out),
+        _ => spread_out(reader, &config, jobs, out),
     };
-    let done = write(&mut lines, out)?;
-    if args.verbose {
-        let stats = events.stats();
+    let written = written.context("cannot write to standard output").map_err(Stop::Output)?;
+    if args.verbose && written.is_continue() {
         complain(format_args!(
             "{}: {} in {}, {}",
             name,
-            plural(stats.exchanges, "exchange"),
-            plural(stats.table.segments, "segment"),
-            plural(events.counters().packets, "packet"),
+            plural(stats.iter().map(|stats| stats.exchanges).sum(), "exchange"),
+            plural(stats.iter().map(|stats| stats.table.segments).sum(), "segment"),
+            plural(n_packets, "packet"),
         ));
     }
     match broke {
-        Some(err) => Err(Stop::File(err.into())),
-        None => Ok(done),
+        Some(err) if written.is_continue() => Err(Stop::File(err.into())),
+        _ => Ok(written),
     }
+}
+
+/// What became of a file.
+struct Done {
+    /// `Break` when nobody wants more.
+    written: io::Result<ControlFlow<()>>,
+    /// Why the file ended, when that was not its end.
+    broke: Option<FileError>,
+    stats: Vec<Stats>,
+    n_packets: u64,
+}
+
+fn in_order(mut events: FileEvents, out: &Out) -> Done {
+    let mut lines = Lines::to(out);
+    let broke = loop {
+        match events.next_event() {
+            Ok(Some(event)) if lines.push(&event).is_continue() => {}
+            Ok(_) => break None,
+            Err(err) => break Some(err),
+        }
+    };
+    let n_packets = events.counters().packets;
+    Done { written: lines.finish(), broke, stats: vec![events.stats()], n_packets }
+}
+
+fn spread_out(mut reader: Reader, config: &Config, jobs: usize, out: &Out) -> Done {
+    let mut lines: Vec<_> = (0..jobs).map(|_| Lines::to(out)).collect();
+    let handlers = lines.iter_mut().map(|lines| |event| lines.push(&event)).collect();
+    let Spread { stats, broke, .. } = spread(&mut reader, config, handlers);
+    let written =
+        lines.into_iter().map(Lines::finish).try_fold(ControlFlow::Continue(()), |all, one| {
+            Ok(if all.is_continue() { one? } else { all })
+        });
+    Done { written, broke, stats, n_packets: reader.counters().packets }
 }
 
 /// Lines on their way out, and how many of them are exchanges.
-#[derive(Default)]
-struct Lines {
+struct Lines<'a> {
+    out: &'a Out,
     bytes: Vec<u8>,
     n_exchanges: u64,
+    written: io::Result<ControlFlow<()>>,
 }
 
-impl Lines {
-    fn push(&mut self, event: &Event) {
+impl<'a> Lines<'a> {
+    fn to(out: &'a Out) -> Self {
+        let written = Ok(ControlFlow::Continue(()));
+        Self { out, bytes: Vec::new(), n_exchanges: 0, written }
+    }
+
+    /// `Break` when the lines have nowhere to go.
+    fn push(&mut self, event: &Event) -> ControlFlow<()> {
         event.write_json(&mut self.bytes);
         self.bytes.push(b'\n');
         self.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
+        if self.bytes.len() < BATCH { ControlFlow::Continue(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> ControlFlow<()> {
+        self.written = lock(self.out).write_counted(&self.bytes, self.n_exchanges);
+        self.bytes.clear();
+        self.n_exchanges = 0;
+        match self.written {
+            Ok(wants) => wants,
+            Err(_) => ControlFlow::Break(()),
+        }
+    }
+
+    fn finish(mut self) -> io::Result<ControlFlow<()>> {
+        if matches!(self.written, Ok(ControlFlow::Continue(()))) {
+            let _ = self.write();
+        }
+        self.written
     }
 }
 
-fn write(lines: &mut Lines, out: &mut Out) -> Result<ControlFlow<()>, Stop> {
-    let done = out.write_counted(&lines.bytes, lines.n_exchanges);
-    lines.bytes.clear();
-    lines.n_exchanges = 0;
-    done.context("cannot write to standard output").map_err(Stop::Output)
+/// A thread that panicked has said so; what it held is whole lines.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn joined<T>(result: thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// What ended a file early: its own fault, or that its events have nowhere to go.

@@ -9,6 +9,7 @@ pub mod file;
 pub mod live;
 #[cfg(feature = "live")]
 mod source;
+pub mod spread;
 
 pub(crate) use self::clock::monotonic;
 #[cfg(feature = "live")]

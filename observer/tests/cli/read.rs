@@ -94,6 +94,40 @@ fn the_count_ends_it() {
 }
 
 #[test]
+fn several_threads_give_the_same_lines() {
+    let capture = pcap(&[GET, OK, GET, OK]);
+    let (a, b) = (file(&capture), file(&capture));
+    let (a, b) = (a.path().to_str().unwrap(), b.path().to_str().unwrap());
+    let lines = |args: &[&str]| {
+        let output = read(args, &capture);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let in_order = lines(&["-", "-f", "ndjson"]);
+    assert_eq!(in_order.len(), 2);
+    assert_eq!(lines(&["-", "-f", "ndjson", "-j", "3"]), in_order);
+    let twice = lines(&[a, b, "-f", "ndjson"]);
+    assert_eq!(lines(&[a, b, "-f", "ndjson", "--jobs", "2"]), twice);
+    assert_eq!(lines(&[a, b, "-f", "ndjson", "-j", "2", "-n", "1"]).len(), 1);
+    let output = read(&["-", "-j", "0"], b"");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_capture_that_breaks_off_says_so_from_several_threads_too() {
+    let whole = pcap(&[GET, OK, GET, OK]);
+    let output = read(&["-", "-f", "ndjson", "-j", "2"], &whole[..whole.len() - 3]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("observer: standard input breaks off at byte "), "{stderr}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
 fn a_filter_leaves_out() {
     let capture = pcap(&[GET, OK]);
     check(&read(&["-", "-p", "80", "--host", "10.0.0.0/24"], &capture), 0, &one(), "");

@@ -1,0 +1,105 @@
+//! Several engines on one capture give the events of one engine, in another order.
+//!
+//! The corpus lies beside the repository, not in it; without it the test says so and passes,
+//! unless `OBSERVER_REQUIRE_LIVE=1` asks for everything.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use observer::capture::file::Reader;
+use observer::drive::file::FileEvents;
+use observer::drive::spread::spread;
+use observer::event::Event;
+use observer::pipeline::Config;
+use serde_json::Value;
+
+fn captures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
+    let Ok(truth) = fs::read_to_string(folder.join("truth.ndjson")) else {
+        let is_required = std::env::var_os("OBSERVER_REQUIRE_LIVE").is_some_and(|v| v == "1");
+        assert!(!is_required, "no corpus at {}, and OBSERVER_REQUIRE_LIVE=1", folder.display());
+        eprintln!("SKIPPED: no corpus at {}", folder.display());
+        return Vec::new();
+    };
+    let file = |line: &str| {
+        let truth: Value = serde_json::from_str(line).expect("the truth is JSON lines");
+        folder.join(truth["file"].as_str().expect("a capture has a file"))
+    };
+    truth.lines().map(file).collect()
+}
+
+fn line(event: &Event) -> String {
+    let mut line = Vec::new();
+    event.write_json(&mut line);
+    String::from_utf8(line).expect("a line is text")
+}
+
+/// The lines of one engine, and whether the file broke off.
+fn alone(path: &Path) -> Option<(Vec<String>, bool)> {
+    let mut events = FileEvents::new(Reader::open(path).ok()?, Config::default());
+    let mut lines = Vec::new();
+    loop {
+        match events.next_event() {
+            Ok(Some(event)) => lines.push(line(&event)),
+            Ok(None) => return Some((lines, false)),
+            Err(_) => return Some((lines, true)),
+        }
+    }
+}
+
+/// The lines of each of `n` engines.
+fn shared(path: &Path, n: usize) -> (Vec<Vec<String>>, bool) {
+    let mut reader = Reader::open(path).expect("it has been opened before");
+    let mut lines = vec![Vec::new(); n];
+    let handlers = lines.iter_mut().map(|lines: &mut Vec<String>| {
+        |event: Event| {
+            lines.push(line(&event));
+            ControlFlow::Continue(())
+        }
+    });
+    let done = spread(&mut reader, &Config::default(), handlers.collect());
+    let is_broken = done.broke.is_some();
+    drop(done);
+    (lines, is_broken)
+}
+
+#[test]
+fn the_events_of_the_corpus_are_the_same_on_three_threads() {
+    let mut n_events = [0; 3];
+    for path in captures() {
+        let Some((mut expected, is_broken)) = alone(&path) else { continue };
+        let (each, shared_is_broken) = shared(&path, 3);
+        for (n, lines) in n_events.iter_mut().zip(&each) {
+            *n += lines.len();
+        }
+        let mut lines = each.concat();
+        lines.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(lines, expected, "{}", path.display());
+        assert_eq!(shared_is_broken, is_broken, "{}", path.display());
+    }
+    if n_events != [0; 3] {
+        // No engine had nothing to do.
+        assert!(n_events.iter().all(|n| *n > 100), "{n_events:?}");
+    }
+}
+
+#[test]
+fn a_handler_that_has_enough_ends_the_reading() {
+    let Some(path) =
+        captures().into_iter().find(|path| alone(path).is_some_and(|(lines, _)| lines.len() > 10))
+    else {
+        return;
+    };
+    let mut reader = Reader::open(&path).expect("it has been opened before");
+    let mut n_calls = 0;
+    let handler = |_| {
+        n_calls += 1;
+        ControlFlow::Break(())
+    };
+    let done = spread(&mut reader, &Config::default(), vec![handler]);
+    assert_eq!(done.stats.len(), 1);
+    drop(done);
+    assert_eq!(n_calls, 1);
+}
