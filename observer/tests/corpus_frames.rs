@@ -1,25 +1,14 @@
 //! Every capture of the shared corpus gives its segments: no error but a file's own truncation,
 //! every packet accounted for, and segments wherever exchanges are known to be.
-//!
-//! The corpus lies beside the repository, not in it; without it the test says so and passes,
-//! unless `OBSERVER_REQUIRE_LIVE=1` asks for everything.
+
+#[path = "common/corpus.rs"]
+mod corpus;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use observer::capture::file::{Counters, FileError, Reader};
 use serde_json::Value;
-
-fn corpus() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    if folder.join("truth.ndjson").is_file() {
-        return Some(folder);
-    }
-    let is_required = std::env::var_os("OBSERVER_REQUIRE_LIVE").is_some_and(|value| value == "1");
-    assert!(!is_required, "no corpus at {}, and OBSERVER_REQUIRE_LIVE=1", folder.display());
-    eprintln!("SKIPPED: no corpus at {}", folder.display());
-    None
-}
 
 struct Outcome {
     counters: Counters,
@@ -43,7 +32,7 @@ fn read(path: &Path) -> Outcome {
 
 #[test]
 fn every_capture_gives_its_segments() {
-    let Some(folder) = corpus() else { return };
+    let Some(folder) = corpus::folder("corpus_frames") else { return };
     let truth = fs::read_to_string(folder.join("truth.ndjson")).expect("the truth is readable");
     let mut n_captures = 0;
     let mut complaints = Vec::new();

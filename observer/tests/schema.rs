@@ -1,6 +1,8 @@
 //! docs/events.schema.json holds for the events that observer writes, and refuses what is wrong.
 
-use std::io::Write as _;
+#[path = "common/corpus.rs"]
+mod corpus;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -219,17 +221,7 @@ fn tunnels_are_valid() {
 fn every_event_of_the_corpus_is_valid() {
     use observer::capture::file::Reader;
     use observer::pipeline::{Config, Pipeline};
-    let corpus = std::env::var_os("OBSERVER_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if !corpus.is_dir() {
-        let why = format!("SKIP schema::corpus: no corpus at {}", corpus.display());
-        assert!(std::env::var_os("OBSERVER_REQUIRE_LIVE").is_none_or(|v| v != "1"), "{why}");
-        // Past libtest's capture, so that it is seen.
-        let _ = writeln!(std::io::stderr(), "{why}");
-        return;
-    }
+    let Some(corpus) = corpus::folder("schema") else { return };
     let schema = schema();
     let mut files = Vec::new();
     captures(&corpus, &mut files);

@@ -1,7 +1,7 @@
 //! Several engines on one capture give the events of one engine, in another order.
-//!
-//! The corpus lies beside the repository, not in it; without it the test says so and passes,
-//! unless `OBSERVER_REQUIRE_LIVE=1` asks for everything.
+
+#[path = "common/corpus.rs"]
+mod corpus;
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -15,13 +15,8 @@ use observer::pipeline::Config;
 use serde_json::Value;
 
 fn captures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus");
-    let Ok(truth) = fs::read_to_string(folder.join("truth.ndjson")) else {
-        let is_required = std::env::var_os("OBSERVER_REQUIRE_LIVE").is_some_and(|v| v == "1");
-        assert!(!is_required, "no corpus at {}, and OBSERVER_REQUIRE_LIVE=1", folder.display());
-        eprintln!("SKIPPED: no corpus at {}", folder.display());
-        return Vec::new();
-    };
+    let Some(folder) = corpus::folder("spread") else { return Vec::new() };
+    let truth = fs::read_to_string(folder.join("truth.ndjson")).expect("the truth is readable");
     let file = |line: &str| {
         let truth: Value = serde_json::from_str(line).expect("the truth is JSON lines");
         folder.join(truth["file"].as_str().expect("a capture has a file"))

@@ -6,14 +6,13 @@
 //! upgrade is read as a message. `reject`: nothing beyond the valid prefix is clean and complete.
 //! Where we differ on purpose, `streams_differences.txt` says how and why, and an entry that is no
 //! longer true is a failure.
-//!
-//! The corpus lies beside the repository, in `../shared/corpus`, or where `OBSERVER_CORPUS` says.
 
+#[path = "common/corpus.rs"]
+mod corpus;
 #[path = "common/stream.rs"]
 mod stream;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use stream::{Kind, Seen, Step, run};
@@ -28,7 +27,7 @@ struct Stream {
 
 #[test]
 fn streams_are_read_as_their_verdicts_say() {
-    let Some(path) = corpus() else { return };
+    let Some(path) = corpus::folder("streams") else { return };
     let text = std::fs::read_to_string(path.join("streams.ndjson")).unwrap();
     let streams: Vec<Stream> = text.lines().map(parse).collect();
     assert!(streams.len() >= 250, "the corpus shrank to {} streams", streams.len());
@@ -59,24 +58,6 @@ fn streams_are_read_as_their_verdicts_say() {
         assert!(streams.iter().any(|s| s.name == *name), "no stream is called {name}");
     }
     assert!(failures.is_empty(), "{failures}");
-}
-
-/// The corpus, or a loud word that it is not there.
-fn corpus() -> Option<PathBuf> {
-    let path = std::env::var_os("OBSERVER_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus"),
-        PathBuf::from,
-    );
-    if path.is_dir() {
-        return Some(path);
-    }
-    assert!(
-        std::env::var_os("OBSERVER_REQUIRE_LIVE").is_none(),
-        "no corpus at {}: put it there or set OBSERVER_CORPUS",
-        path.display()
-    );
-    eprintln!("SKIPPED: no corpus at {}; set OBSERVER_CORPUS", path.display());
-    None
 }
 
 fn parse(line: &str) -> Stream {

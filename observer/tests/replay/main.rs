@@ -8,7 +8,7 @@
 //! and an entry that is no longer true is a failure.
 //!
 //! By itself this replays a fixed sample; with `OBSERVER_REPLAY=all` (`cargo xtask replay`) all of
-//! it. The corpus lies beside the repository, in `../shared/corpus`, or where `OBSERVER_CORPUS` says.
+//! it.
 
 #![cfg(feature = "live")]
 
@@ -16,14 +16,18 @@
 #[expect(dead_code, reason = "shared with the live tests, which use all of it")]
 mod harness;
 
-mod compare;
+#[path = "../common/corpus.rs"]
 mod corpus;
+
+mod chosen;
+mod compare;
 mod device;
 mod differences;
 mod frames;
 mod rig;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,12 +38,13 @@ use rig::Outcome;
 
 #[test]
 fn a_replayed_capture_gives_the_exchanges_that_read_finds() {
-    if !can_run("replay", &[]) || !corpus::is_there() {
+    if !can_run("replay", &[]) {
         return;
     }
-    let (captures, is_all) = corpus::chosen();
+    let Some(corpus) = corpus::folder("replay") else { return };
+    let (captures, is_all) = chosen::chosen(&corpus);
     let listed = Differences::parse(include_str!("differences.txt"));
-    let outcomes = replay(&captures);
+    let outcomes = replay(&corpus, &captures);
     let mut report = Report::default();
     for (name, outcome) in &outcomes {
         report.add(name, outcome, &listed);
@@ -51,14 +56,14 @@ fn a_replayed_capture_gives_the_exchanges_that_read_finds() {
 }
 
 /// Replays the captures, several at a time, each with an observer and a namespace of its own.
-fn replay(captures: &[String]) -> BTreeMap<String, Outcome> {
+fn replay(corpus: &Path, captures: &[String]) -> BTreeMap<String, Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
         for _ in 0..N_WORKERS {
             scope.spawn(|| {
                 while let Some(name) = captures.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = rig::replay(&corpus::path(name));
+                    let outcome = rig::replay(&corpus.join(name));
                     outcomes.lock().unwrap().insert(name.clone(), outcome);
                 }
             });
