@@ -23,6 +23,12 @@ pub(crate) struct Options {
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_enum)]
     #[arg(default_values_t = [Kind::Deb, Kind::Rpm, Kind::Tar])]
     only: Vec<Kind>,
+    /// Where to [default: target/dist]
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+    /// Compress less: for packages that are installed once, by a test
+    #[arg(long)]
+    fast: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -39,15 +45,21 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
         Some(file) => (fs::canonicalize(file)?, workspace::host_triple()?),
         None => build(&runner)?,
     };
-    let folder = workspace::root().join("target/dist");
-    let stage = folder.join("stage");
+    // What observer/Cargo.toml calls it.
+    let stage = workspace::root().join("target/dist/stage");
     gather(runner, &binary, &stage)?;
+    let folder = match &options.into {
+        Some(folder) => folder.clone(),
+        None => workspace::root().join("target/dist"),
+    };
+    fs::create_dir_all(&folder)?;
+    let folder = fs::canonicalize(folder)?;
     let mut made = Vec::new();
     for kind in &options.only {
         made.push(match kind {
-            Kind::Deb => deb(runner, &folder)?,
-            Kind::Rpm => rpm(runner, &folder)?,
-            Kind::Tar => tar(runner, &folder, &triple)?,
+            Kind::Deb => deb(runner, &folder, options.fast)?,
+            Kind::Rpm => rpm(runner, &folder, options.fast)?,
+            Kind::Tar => tar(runner, &stage, &folder, &triple)?,
         });
     }
     for file in made {
@@ -86,10 +98,12 @@ fn gather(runner: Runner, binary: &Path, stage: &Path) -> Result<()> {
     let observer = stage.join("observer");
     runner.run(runner::command("strip").arg("-o").arg(&observer).arg(binary))?;
     runner.run(runner::command(&observer).args(["man", "--out"]).arg(stage.join("man")))?;
-    for entry in fs::read_dir(stage.join("man"))?.flatten() {
-        // Debian's policy: compressed as far as gzip can, and without the time of the build.
-        runner.run(runner::command("gzip").args(["-9", "-n"]).arg(entry.path()))?;
-    }
+    fs::copy(workspace::root().join("CHANGELOG.md"), stage.join("changelog"))?;
+    // Debian's policy: compressed as far as gzip can, and without the time of the build.
+    let mut gzip = runner::command("gzip");
+    gzip.args(["-9", "-n"]).arg(stage.join("changelog"));
+    let pages = fs::read_dir(stage.join("man"))?.flatten();
+    runner.run(gzip.args(pages.map(|entry| entry.path())))?;
     for (shell, file) in
         [("bash", "observer.bash"), ("zsh", "_observer"), ("fish", "observer.fish")]
     {
@@ -109,39 +123,49 @@ fn gather(runner: Runner, binary: &Path, stage: &Path) -> Result<()> {
     Ok(())
 }
 
-fn deb(runner: Runner, folder: &Path) -> Result<PathBuf> {
+fn deb(runner: Runner, folder: &Path, fast: bool) -> Result<PathBuf> {
     packager(runner, "cargo-deb", DEB_VERSION)?;
     // The binary is built and stripped already; only what stands in the stage is packed.
     let mut cargo = workspace::cargo();
-    cargo.args(["deb", "--package", "observer", "--no-build", "--no-strip", "--output"]);
-    runner.run(cargo.arg(folder))?;
+    cargo.args(["deb", "--package", "observer", "--no-build", "--no-strip"]);
+    if fast {
+        cargo.arg("--fast");
+    }
+    runner.run(cargo.arg("--output").arg(folder))?;
     newest(folder, "deb")
 }
 
-fn rpm(runner: Runner, folder: &Path) -> Result<PathBuf> {
+fn rpm(runner: Runner, folder: &Path, fast: bool) -> Result<PathBuf> {
     packager(runner, "cargo-generate-rpm", RPM_VERSION)?;
     let mut cargo = workspace::cargo();
-    cargo.args(["generate-rpm", "--package", "observer", "--output"]);
-    runner.run(cargo.arg(folder))?;
+    cargo.args(["generate-rpm", "--package", "observer"]);
+    cargo.args(["--payload-compress", if fast { "none" } else { "zstd" }]);
+    runner.run(cargo.arg("--output").arg(folder))?;
     newest(folder, "rpm")
 }
 
-fn tar(runner: Runner, folder: &Path, triple: &str) -> Result<PathBuf> {
+fn tar(runner: Runner, stage: &Path, folder: &Path, triple: &str) -> Result<PathBuf> {
     let name = format!("observer-{}-{triple}", env!("CARGO_PKG_VERSION"));
     let file = folder.join(format!("{name}.tar.gz"));
     let mut tar = runner::command("tar");
-    tar.arg("-C").arg(folder.join("stage")).args(["--owner=0", "--group=0", "--sort=name"]);
+    tar.arg("-C").arg(stage).args(["--owner=0", "--group=0", "--sort=name"]);
     tar.arg(format!("--transform=s,^\\.,{name},")).arg("-czf").arg(&file).arg(".");
     runner.run(&mut tar)?;
     Ok(file)
 }
 
-/// Installs the packager if it is not there, as the lints do with cargo-deny.
+/// Installs the packagers, as far as they are not there: the tests install what they make.
+pub(crate) fn prepare(runner: Runner) -> Result<()> {
+    packager(runner, "cargo-deb", DEB_VERSION)?;
+    packager(runner, "cargo-generate-rpm", RPM_VERSION)
+}
+
+/// Installs a packager if it is not there, as the lints do with cargo-deny.
 fn packager(runner: Runner, name: &str, version: &str) -> Result<()> {
     if runner::find_program(name).is_some() {
         return Ok(());
     }
-    eprintln!("dist: installing {name}");
+    eprintln!("dist: installing {name} (about a minute)");
     let mut cargo = runner::command("cargo");
     cargo.env_remove("CARGO_TARGET_DIR").args(["install", "--quiet", "--locked"]);
     runner.run(cargo.arg(format!("{name}@{version}")))
@@ -168,11 +192,12 @@ const DEPLOYED: &[(&str, &str)] = &[
 ];
 const DOCUMENTS: &[&str] = &[
     "README.md",
-    "CHANGELOG.md",
     "LICENSE-APACHE",
     "LICENSE-MIT",
     "docs/events.md",
     "docs/events.schema.json",
     "docs/limitations.md",
+    "docs/metrics.md",
+    "docs/security.md",
     "docs/observer.example.toml",
 ];

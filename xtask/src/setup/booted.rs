@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is in it beside Debian's essential packages.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,curl,procps,logrotate";
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,curl,procps,logrotate,rpm";
 const SUITE: &str = "bookworm";
 
 /// Makes the root file system unless it is there. Where it cannot be had, the tests that boot it
@@ -43,7 +43,7 @@ fn root() -> PathBuf {
     workspace::target().join("booted-root")
 }
 
-/// It is moved to its place when it is complete.
+/// It is moved to its place when it is complete. One of an earlier observer may lack a program.
 fn is_complete(root: &Path) -> bool {
-    root.join("usr/lib/systemd/systemd").exists()
+    ["usr/lib/systemd/systemd", "usr/bin/rpm"].iter().all(|file| root.join(file).exists())
 }

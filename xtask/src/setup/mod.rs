@@ -17,6 +17,7 @@ use self::{
     needs::Missing,
 };
 use crate::{
+    dist,
     ebpf::{self, Compiler, Found},
     runner::{self, Runner},
 };
@@ -53,9 +54,7 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
     let compiler = ebpf::pick(&found, on_debian);
     let missing = Missing::find(&found, compiler.as_ref(), options, runner::has_program);
     if missing.is_nothing() {
-        if options.tests {
-            booted::prepare(runner)?;
-        }
+        prepare_tests(runner, options)?;
         let compiler = said(compiler)?;
         eprintln!("setup: nothing is missing; eBPF compiler: {}", compiler.describe());
         return Ok(compiler);
@@ -71,11 +70,18 @@ pub(crate) fn setup(options: &Options) -> Result<Compiler> {
         return Ok(compiler);
     }
     verify(&compiler, options)?;
-    if options.tests {
-        booted::prepare(runner)?;
-    }
+    prepare_tests(runner, options)?;
     eprintln!("setup: done");
     Ok(compiler)
+}
+
+/// What no package brings: a system to boot, and the packagers whose work is installed in it.
+fn prepare_tests(runner: Runner, options: &Options) -> Result<()> {
+    if !options.tests {
+        return Ok(());
+    }
+    dist::prepare(runner)?;
+    booted::prepare(runner)
 }
 
 /// Looks again after installing: a package may have changed its contents since this was written.

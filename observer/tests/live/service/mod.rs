@@ -1,10 +1,12 @@
-//! The unit in a booted systemd: ready when it is, told by its group alone, reloaded, killed,
-//! stuck, stopped; hardened as it says.
+//! The .deb in a booted systemd, from its installation to its purge: ready when it is, told by its
+//! group alone, reloaded, killed, stuck, stopped, upgraded, gone; hardened as it says.
+
+mod package;
 
 use serde_json::Value;
 
 use crate::harness::can_run;
-use crate::harness::machine::{Machine, root};
+use crate::harness::machine::{Machine, packages, root};
 use crate::harness::wait::{LONG, until};
 
 const CONFIG: &str = "
@@ -35,19 +37,32 @@ fn fetch(machine: &Machine, path: &str) {
     until(path, LONG, || (exchanges(machine, path) == 1).then_some(()));
 }
 
+/// Boots a machine, where one can be booted here.
+fn machine(name: &str) -> Option<Machine> {
+    let programs = ["systemd-nspawn", "nsenter", "cargo-deb", "cargo-generate-rpm"];
+    if !can_run(name, &programs) {
+        return None;
+    }
+    let Some(root) = root() else {
+        // Says it, or fails when it must not be left out.
+        can_run(name, &["a root file system to boot"]);
+        return None;
+    };
+    Some(Machine::boot(&root, packages()))
+}
+
 #[test]
 fn the_service_lives_in_a_booted_systemd() {
-    let Some(root) = root().filter(|_| can_run("service", &["systemd-nspawn", "nsenter"])) else {
-        // Says it, or fails when it must not be left out.
-        can_run("service", &["a root file system to boot"]);
-        return;
-    };
-    let machine = Machine::boot(&root);
-    machine.run("systemd-sysusers && useradd -G observer friend && useradd stranger");
+    let Some(machine) = machine("service") else { return };
+    machine.run("useradd friend && useradd stranger");
+    let before = package::Remains::of(&machine);
+
+    package::it_is_installed_and_not_started(&machine);
+    machine.run("usermod -a -G observer friend");
     machine.write("/etc/observer/observer.toml", CONFIG);
     // Not thirty seconds, for the sake of those who wait.
-    machine.write("/etc/systemd/system/observer.service.d/test.conf", "[Service]\nWatchdogSec=3s");
-    machine.run("systemctl daemon-reload && systemctl start observer");
+    machine.write("/run/systemd/system/observer.service.d/test.conf", "[Service]\nWatchdogSec=3s");
+    machine.run("systemctl daemon-reload && systemctl enable --now observer");
     machine.serve(8080);
 
     it_is_ready_and_tells_its_group_alone(&machine);
@@ -57,6 +72,8 @@ fn the_service_lives_in_a_booted_systemd() {
     it_is_ended_when_its_work_loop_is_stuck(&machine);
     it_is_hardened(&machine);
     it_stops(&machine);
+    package::an_upgrade_keeps_the_configuration_and_goes_on(&machine);
+    package::a_purge_leaves_nothing(&machine, &before);
     machine.power_off();
 }
 
@@ -126,12 +143,20 @@ fn it_reloads(machine: &Machine) {
 }
 
 fn it_comes_back_when_it_is_killed(machine: &Machine) {
+    // Events come thick while it dies: the last may be half written.
+    let url = "http://127.0.0.1:8080/load/[1-3000]";
+    machine.run(&format!("(curl -s -o /dev/null '{url}' || true) > /dev/null 2>&1 &"));
+    until("events", LONG, || {
+        let count = "grep -c /load/ /var/log/observer/events.ndjson";
+        machine.try_run(count).1.trim().parse::<u32>().is_ok_and(|n| n > 50).then_some(())
+    });
     let pid = machine.daemon();
     machine.run("systemctl kill -s KILL --kill-who=main observer");
     until("another process", LONG, || {
         let active = machine.try_run("systemctl is-active observer").1.trim() == "active";
         (active && machine.find_daemon().is_some_and(|now| now != pid)).then_some(())
     });
+    // Each line of the file is whole, those from before and those from after.
     fetch(machine, "/after-kill");
 }
 
