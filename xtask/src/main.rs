@@ -5,6 +5,7 @@
 
 mod bench;
 mod compare;
+mod cross;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -63,6 +64,8 @@ enum Command {
     Bench(bench::Options),
     /// Make packages: .deb, .rpm and a tarball, in target/dist
     Dist(dist::Options),
+    /// Check that observer compiles for machines of another kind, and run the engine's tests there
+    Cross(cross::Options),
     /// Boot old kernels under emulation and run the kernel tests and observer inside
     Vm(vm::Options),
     /// The load that `bench` makes: not for people
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Memory(options) => memory::memory(&options),
         Command::Bench(options) => bench::bench(&options),
         Command::Dist(options) => dist::dist(&options),
+        Command::Cross(options) => cross::cross(&options),
         Command::Vm(options) => vm::vm(&options),
         Command::BenchLoad(options) => bench::load(&options),
     };
@@ -114,6 +118,7 @@ mod tests {
             include_str!("../../README.md"),
             include_str!("../../CONTRIBUTING.md"),
             include_str!("../../docs/ARCHITECTURE.md"),
+            include_str!("../../docs/install.md"),
             include_str!("../../docs/limitations.md"),
         ];
         let mut n_commands = 0;

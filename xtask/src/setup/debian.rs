@@ -185,7 +185,7 @@ mod tests {
     };
 
     const ALL: Options =
-        Options { tests: true, lint: true, bench: false, vm: false, dry_run: false };
+        Options { tests: true, lint: true, bench: false, vm: false, cross: false, dry_run: false };
 
     const POLICY: &str = "\
 curl:

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Also install what `vm` boots old kernels with: qemu, busybox, cpio
     #[arg(long)]
     pub(crate) vm: bool,
+    /// Also install what `cross --test` emulates machines of another kind with
+    #[arg(long)]
+    pub(crate) cross: bool,
     /// Say what would be installed, and install nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

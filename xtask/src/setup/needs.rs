@@ -58,8 +58,9 @@ impl Missing {
         let for_tests = TOOLS.iter().filter(|_| wanted.tests || wanted.bench);
         let for_bench = PEERS.iter().filter(|_| wanted.bench);
         let for_vm = MACHINE.iter().filter(|_| wanted.vm);
-        let tools =
-            for_tests.chain(for_bench).chain(for_vm).filter(|tool| !has_program(tool.program));
+        let for_cross = FOREIGN.iter().filter(|_| wanted.cross);
+        let all = for_tests.chain(for_bench).chain(for_vm).chain(for_cross);
+        let tools = all.filter(|tool| !has_program(tool.program));
         Self {
             compiler: compiler.is_none() || (debian && !found.debian_compiler),
             link: debian && !found.debian_linked,
@@ -226,6 +227,20 @@ const MACHINE: &[Tool] = &[
     },
 ];
 
+/// What the engine's tests run with on machines of another kind.
+const FOREIGN: &[Tool] = &[
+    Tool {
+        program: "qemu-aarch64-static",
+        why: "runs programs for 64-bit Arm and s390x",
+        ..same("", "", "qemu-user-static")
+    },
+    Tool {
+        program: "s390x-linux-gnu-gcc",
+        why: "links for s390x, whose bytes are the other way round",
+        ..same("", "", "crossbuild-essential-s390x")
+    },
+];
+
 /// A tool whose package has the same name everywhere.
 const fn same(program: &'static str, why: &'static str, package: &'static str) -> Tool {
     Tool {
@@ -313,14 +328,20 @@ mod tests {
 
     #[test]
     fn every_tool_says_why() {
-        for tool in TOOLS.iter().chain(PEERS) {
+        for tool in TOOLS.iter().chain(PEERS).chain(MACHINE).chain(FOREIGN) {
             assert!(!tool.why.is_empty(), "{}", tool.program);
             assert!(!tool.debian.is_empty(), "{}", tool.program);
         }
     }
 
-    const BUILD: Options =
-        Options { tests: false, lint: false, bench: false, vm: false, dry_run: false };
+    const BUILD: Options = Options {
+        tests: false,
+        lint: false,
+        bench: false,
+        vm: false,
+        cross: false,
+        dry_run: false,
+    };
     const TESTS: Options = Options { tests: true, ..BUILD };
     const LINT: Options = Options { lint: true, ..BUILD };
 

@@ -160,6 +160,7 @@ fn cgroup_id(path: &Path) -> Result<u64, CaptureError> {
     }
     // SAFETY: the call has filled it.
     let about = unsafe { about.assume_init() };
-    let is_cgroup = about.f_type == libc::CGROUP2_SUPER_MAGIC;
+    // Both have another type on each C library and machine.
+    let is_cgroup = i128::from(about.f_type) == i128::from(libc::CGROUP2_SUPER_MAGIC);
     if is_cgroup && metadata.is_dir() { Ok(metadata.ino()) } else { Err(no_cgroup()) }
 }
