@@ -17,6 +17,7 @@ mod replay;
 mod run;
 mod runner;
 mod setup;
+mod soak;
 mod test;
 mod vm;
 mod workspace;
@@ -68,9 +69,14 @@ enum Command {
     Cross(cross::Options),
     /// Boot old kernels under emulation and run the kernel tests and observer inside
     Vm(vm::Options),
+    /// Run the daemon for long while everything around it comes and goes; needs root
+    Soak(soak::Options),
     /// The load that `bench` makes: not for people
     #[command(hide = true)]
     BenchLoad(bench::LoadOptions),
+    /// The traffic of `soak`: not for people
+    #[command(hide = true)]
+    SoakTraffic(soak::TrafficOptions),
 }
 
 fn main() -> ExitCode {
@@ -89,7 +95,9 @@ fn main() -> ExitCode {
         Command::Dist(options) => dist::dist(&options),
         Command::Cross(options) => cross::cross(&options),
         Command::Vm(options) => vm::vm(&options),
+        Command::Soak(options) => soak::soak(&options),
         Command::BenchLoad(options) => bench::load(&options),
+        Command::SoakTraffic(options) => soak::traffic(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -21,14 +21,14 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{runner, workspace};
 
-pub(super) struct Lab {
+pub(crate) struct Lab {
     name: String,
     folder: PathBuf,
     stop: Arc<AtomicBool>,
 }
 
 impl Lab {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             signal_hook::flag::register(signal, Arc::clone(&stop))
@@ -50,15 +50,20 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Of its network namespace; those that belong to it have more behind a `-`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where files may be written; removed with the lab.
-    pub(super) fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// A command that will run inside, on one CPU if that is said. Each of the wrappers replaces
     /// itself with the next, so the child's process id is the program's. It has a process group of
     /// its own: Ctrl-C at the terminal is for xtask, which then ends its children in order.
-    pub(super) fn command(&self, program: &str, cpu: Option<usize>) -> Command {
+    pub(crate) fn command(&self, program: &str, cpu: Option<usize>) -> Command {
         let mut command = runner::command("nsenter");
         command.arg(format!("--net=/run/netns/{}", self.name));
         // The usual 1024 descriptors end at 1000 connections.
@@ -74,7 +79,7 @@ impl Lab {
     }
 
     /// Waits for `ready`, at most for `limit`; an error when it does not come, or on Ctrl-C.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &self,
         what: &str,
         limit: Duration,
@@ -91,7 +96,7 @@ impl Lab {
     }
 
     /// Sleeps; an error on Ctrl-C.
-    pub(super) fn pause(&self, duration: Duration) -> Result<()> {
+    pub(crate) fn pause(&self, duration: Duration) -> Result<()> {
         let end = now() + duration;
         loop {
             if self.stop.load(Ordering::Relaxed) {
@@ -117,7 +122,8 @@ impl Drop for Lab {
 fn sweep(place: &Path) {
     let is_gone = |id: &str| id.parse::<u32>().is_ok() && !Path::new("/proc").join(id).exists();
     for name in names_in(Path::new("/run/netns")) {
-        if name.strip_prefix(PREFIX).is_some_and(is_gone) {
+        let id = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if id.is_some_and(is_gone) {
             let _ = quiet(runner::command("ip").args(["netns", "del", &name]));
         }
     }
@@ -136,7 +142,7 @@ fn ip(args: &[&str]) -> Result<()> {
 }
 
 /// Runs a command whose output matters only when it fails.
-pub(super) fn quiet(command: &mut Command) -> Result<()> {
+pub(crate) fn quiet(command: &mut Command) -> Result<()> {
     let output = command
         .output()
         .with_context(|| format!("could not start `{}`", runner::describe(command)))?;
@@ -148,7 +154,7 @@ pub(super) fn quiet(command: &mut Command) -> Result<()> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "xtask is no part of the engine")]
-pub(super) fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

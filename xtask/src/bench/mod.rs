@@ -23,9 +23,13 @@ use std::{env, fs, path::PathBuf, thread};
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::load::{Options as LoadOptions, load};
+// A lab and its processes serve the soak as well.
+pub(crate) use self::{
+    lab::{Lab, now, quiet},
+    load::{Options as LoadOptions, load},
+    process::Process,
+};
 use self::{
-    lab::Lab,
     measure::Bench,
     peer::Peer,
     report::{Results, Scene},

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use super::lab::{Lab, quiet};
 use crate::runner;
 
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     stderr: PathBuf,
@@ -23,17 +23,17 @@ pub(super) struct Process {
 
 /// What a process and its children have used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Usage {
-    pub(super) cpu_ns: u64,
+pub(crate) struct Usage {
+    pub(crate) cpu_ns: u64,
     /// Times a thread of it was put on a CPU.
-    pub(super) switches: u64,
-    pub(super) rss_kib: u64,
-    pub(super) peak_rss_kib: u64,
+    pub(crate) switches: u64,
+    pub(crate) rss_kib: u64,
+    pub(crate) peak_rss_kib: u64,
 }
 
 impl Process {
     /// Starts it; what it prints goes to `NAME.out` and `NAME.err` in the lab's folder.
-    pub(super) fn start(lab: &Lab, name: &str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start(lab: &Lab, name: &str, command: &mut Command) -> Result<Self> {
         let stderr = lab.folder().join(format!("{name}.err"));
         let stdout = File::create(lab.folder().join(format!("{name}.out")))?;
         command.stdout(stdout).stderr(File::create(&stderr)?);
@@ -44,7 +44,7 @@ impl Process {
     }
 
     /// Starts it with pipes to its standard input and output.
-    pub(super) fn start_with_pipes(lab: &Lab, name: &str, command: &mut Command) -> Result<Self> {
+    pub(crate) fn start_with_pipes(lab: &Lab, name: &str, command: &mut Command) -> Result<Self> {
         let stderr = lab.folder().join(format!("{name}.err"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&stderr)?);
         let child = command
@@ -53,21 +53,21 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, stderr })
     }
 
-    pub(super) fn child(&mut self) -> &mut Child {
+    pub(crate) fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// What it said on standard error so far.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap_or_default()).into_owned()
     }
 
     /// An error when it has ended by itself.
-    pub(super) fn is_alive(&mut self) -> Result<()> {
+    pub(crate) fn is_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} ended early ({status}): {}", self.name, self.said().trim());
         }
@@ -75,7 +75,7 @@ impl Process {
     }
 
     /// Waits until something in its namespace listens on a port.
-    pub(super) fn listens(&mut self, lab: &Lab, port: u16) -> Result<()> {
+    pub(crate) fn listens(&mut self, lab: &Lab, port: u16) -> Result<()> {
         // Local address, remote address, and 0A for LISTEN (proc(5), include/net/tcp_states.h).
         let socket = format!(":{port:04X} ");
         lab.wait(&format!("{} to listen", self.name), Duration::from_secs(10), || {
@@ -90,14 +90,14 @@ impl Process {
     }
 
     /// Waits for the end by itself, at most for `limit`.
-    pub(super) fn wait(&mut self, lab: &Lab, limit: Duration) -> Result<()> {
+    pub(crate) fn wait(&mut self, lab: &Lab, limit: Duration) -> Result<()> {
         let what = format!("{} to end", self.name);
         let child = &mut self.child;
         lab.wait(&what, limit, || Ok(child.try_wait()?.is_some()))
     }
 
     /// Asks it to end, and waits until it has.
-    pub(super) fn stop(&mut self, lab: &Lab, signal: &str) -> Result<()> {
+    pub(crate) fn stop(&mut self, lab: &Lab, signal: &str) -> Result<()> {
         if self.child.try_wait()?.is_none() {
             quiet(runner::command("kill").args([signal, &self.id().to_string()]))?;
         }
@@ -105,7 +105,7 @@ impl Process {
     }
 
     /// What it and its children have used so far.
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let mut sum = Usage::default();
         for id in family(self.id()) {
             let usage = usage_of(&Path::new("/proc").join(id.to_string()));
@@ -119,7 +119,7 @@ impl Process {
 
     /// What it has used when it has nothing left to do: some tools work off a backlog after the
     /// load has ended, and that is their cost as well.
-    pub(super) fn settled_usage(&self, lab: &Lab) -> Result<Usage> {
+    pub(crate) fn settled_usage(&self, lab: &Lab) -> Result<Usage> {
         let mut usage = self.usage();
         for _ in 0..SETTLING_MAX {
             lab.pause(SETTLING)?;

@@ -1,0 +1,118 @@
+//! What the observer holds, sample by sample, and the rule by which that is flat.
+
+use std::{fs, path::Path, time::Duration};
+
+/// One look at a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sample {
+    pub(super) at: Duration,
+    pub(super) rss_kib: u64,
+    pub(super) n_descriptors: u64,
+    pub(super) n_threads: u64,
+}
+
+impl Sample {
+    pub(super) fn take(at: Duration, process: u32, rss_kib: u64) -> Self {
+        let process = Path::new("/proc").join(process.to_string());
+        let count = |part: &str| fs::read_dir(process.join(part)).map_or(0, Iterator::count) as u64;
+        Self { at, rss_kib, n_descriptors: count("fd"), n_threads: count("task") }
+    }
+}
+
+/// What is compared: the second quarter of the run, when tables and pools have been filled for the
+/// first time, with the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trend {
+    /// Medians.
+    pub(super) rss_kib: (u64, u64),
+    /// The least: links that are there just now hold some.
+    pub(super) n_descriptors: (u64, u64),
+    pub(super) n_threads: (u64, u64),
+}
+
+impl Trend {
+    /// `None` where a quarter has no sample.
+    pub(super) fn of(samples: &[Sample], length: Duration) -> Option<Self> {
+        let within = |from: u32, to: u32| -> Vec<Sample> {
+            let is_in = |s: &&Sample| s.at >= length * from / 4 && s.at < length * to / 4;
+            samples.iter().filter(is_in).copied().collect()
+        };
+        let (early, late) = (within(1, 2), within(3, 5));
+        let median = |samples: &[Sample]| {
+            let mut sorted: Vec<_> = samples.iter().map(|sample| sample.rss_kib).collect();
+            sorted.sort_unstable();
+            sorted.get(sorted.len() / 2).copied()
+        };
+        let least = |of: fn(&Sample) -> u64| {
+            Some((early.iter().map(of).min()?, late.iter().map(of).min()?))
+        };
+        Some(Self {
+            rss_kib: (median(&early)?, median(&late)?),
+            n_descriptors: least(|sample| sample.n_descriptors)?,
+            n_threads: least(|sample| sample.n_threads)?,
+        })
+    }
+
+    /// Everything that has grown.
+    pub(super) fn faults(self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let (early, late) = self.rss_kib;
+        if late > early + early / 20 + ROOM_KIB {
+            faults.push(format!("resident memory has grown from {early} to {late} KiB"));
+        }
+        for (what, (early, late)) in
+            [("descriptors", self.n_descriptors), ("threads", self.n_threads)]
+        {
+            if late > early {
+                faults.push(format!("{what} have grown from {early} to {late}"));
+            }
+        }
+        faults
+    }
+}
+
+/// By how much resident memory may differ beside a twentieth: arenas of the allocator, pages that a
+/// burst has touched.
+const ROOM_KIB: u64 = 2048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(rss: impl Fn(u64) -> u64, descriptors: impl Fn(u64) -> u64) -> Vec<Sample> {
+        let sample = |second| Sample {
+            at: Duration::from_secs(second),
+            rss_kib: rss(second),
+            n_descriptors: descriptors(second),
+            n_threads: 5,
+        };
+        (0..100).map(sample).collect()
+    }
+
+    #[track_caller]
+    fn check(samples: &[Sample], n_faults: usize) {
+        let trend = Trend::of(samples, Duration::from_secs(100)).unwrap();
+        assert_eq!(trend.faults().len(), n_faults, "{trend:?}");
+    }
+
+    #[test]
+    fn what_wavers_is_flat() {
+        check(&samples(|t| 20_000 + t % 7 * 100, |t| 20 + t % 3), 0);
+    }
+
+    #[test]
+    fn a_warm_up_is_no_growth() {
+        check(&samples(|t| 10_000 + t.min(25) * 1000, |t| 10 + t.min(20)), 0);
+    }
+
+    #[test]
+    fn what_grows_to_the_end_is_found() {
+        check(&samples(|t| 20_000 + t * 100, |t| 20 + t / 50), 2);
+        check(&samples(|t| 20_000 + t * 100, |_| 20), 1);
+    }
+
+    #[test]
+    fn too_few_samples_make_no_trend() {
+        assert_eq!(Trend::of(&[Sample::default()], Duration::from_secs(100)), None);
+    }
+}
