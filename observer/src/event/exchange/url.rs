@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::json::Json;
 use super::super::text::Text;
-use crate::message::Head;
+use crate::message::{Head, Name};
 
 #[derive(Serialize)]
 pub(in super::super) struct Url<'a> {
@@ -25,7 +25,7 @@ impl<'a> Url<'a> {
     /// The parts of a request target, RFC 9112 §3.2.
     pub(in super::super) fn new(head: &'a Head) -> Option<Self> {
         let target = head.target()?;
-        let host = head.value("host");
+        let host = head.value(Name::Host);
         let n = memchr::memchr(b'#', target).unwrap_or(target.len());
         let without_fragment = target.get(..n).unwrap_or_default();
         let scheme_end = Head::scheme_end(without_fragment).filter(|&at| {
@@ -168,7 +168,11 @@ mod tests {
                 target: span(method.len() + 1, target.len()),
                 version: Version::HTTP_11,
             };
-            let host = Field { name: span(line.len(), 4), value: span(line.len() + 6, 15) };
+            let host = Field {
+                name: span(line.len(), 4),
+                value: span(line.len() + 6, 15),
+                known: Some(Name::Host),
+            };
             let head = Head::new(raw, start, vec![host], Anomalies::default());
             let url = Url::new(&head).unwrap();
             let mut out = Vec::new();
