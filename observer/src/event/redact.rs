@@ -225,6 +225,10 @@ fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
 }
 
 fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
+    let target = head.target().unwrap_or_default();
+    if memchr::memchr2(b':', b'?', target).is_none() {
+        return;
+    }
     redact_userinfo(head, masked);
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
@@ -253,10 +257,24 @@ fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
 }
 
 fn is_secret(pair: &[u8]) -> bool {
-    let Some(at) = memchr::memchr(b'=', pair) else { return false };
+    // Names are short: quicker than memchr.
+    let Some(at) = pair.iter().position(|&b| b == b'=') else { return false };
     let (name, value) = pair.split_at_checked(at).unwrap_or_default();
-    value.len() > 1 && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+    let may_be = PARAMETER_LENGTHS.checked_shr(at.try_into().unwrap_or(u32::MAX)).unwrap_or(0) & 1;
+    may_be != 0
+        && value.len() > 1
+        && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
 }
+
+/// A bit for each length that one of [`PARAMETERS`] has.
+const PARAMETER_LENGTHS: u32 = {
+    let (mut lengths, mut i) = (0, 0);
+    while i < PARAMETERS.len() {
+        lengths |= 1 << PARAMETERS[i].len();
+        i += 1;
+    }
+    lengths
+};
 
 #[cfg(test)]
 mod tests {

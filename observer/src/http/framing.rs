@@ -144,6 +144,13 @@ enum Length {
 /// RFC 9110 §8.6: one decimal number; a list of equal ones is accepted, others are not.
 fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
     let mut length = Length::None;
+    let mut values = head.values(Name::ContentLength);
+    // The common case, and much quicker: one field, and one number in it.
+    if let (Some(value), None) = (values.next(), values.next())
+        && let Some(n) = decimal(value)
+    {
+        return Length::Valid(n);
+    }
     for value in head.values(Name::ContentLength) {
         for item in value.split(|&b| b == b',') {
             let item = super::head::trim_blank(item);

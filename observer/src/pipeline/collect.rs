@@ -62,7 +62,7 @@ pub(super) fn check_request(head: &Head) -> Anomalies {
 
 /// The authority in a target of absolute form (RFC 9112 §3.2.2), without user information.
 fn authority(head: &Head) -> Option<&[u8]> {
-    let target = head.target()?;
+    let target = head.target().filter(|target| !target.starts_with(b"/"))?;
     let scheme = Head::scheme_end(target)?;
     if !target.get(..scheme)?.iter().all(u8::is_ascii_alphanumeric) {
         return None;

@@ -151,7 +151,7 @@ mod portable {
             let is_name = (byte | 0x20).is_ascii_lowercase() | byte.is_ascii_digit();
             let is_name = is_name | (byte == b'-') | (byte == b'_');
             let is_printable = (byte >= b' ') & (byte <= b'~');
-            *class = u8::from(is_printable) * PRINTABLE | u8::from(is_name) * NAME;
+            *class = (u8::from(is_printable) * PRINTABLE) | (u8::from(is_name) * NAME);
         }
         let mut masks = Masks { printable: 0, name: 0 };
         for (i, eight) in classes.as_chunks().0.iter().enumerate() {
