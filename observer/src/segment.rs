@@ -39,6 +39,13 @@ impl Endpoint {
         Self { addr, port }
     }
 
+    /// The address, where it is one of IPv4.
+    #[inline]
+    pub fn ipv4(&self) -> Option<[u8; 4]> {
+        let addr = u128::from_be_bytes(self.addr);
+        (addr >> 32 == 0xffff).then_some((addr as u32).to_be_bytes())
+    }
+
     pub fn ip(&self) -> IpAddr {
         let v6 = Ipv6Addr::from(self.addr);
         v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)

@@ -6,140 +6,168 @@
 //! rarely goes through serde still, and what serde would write is what stands here: the tests hold
 //! the two together.
 
-use std::net::IpAddr;
+use std::io::Write as _;
+use std::mem;
 
 use serde::Serialize;
 
+use super::digits::{self, OCTETS};
 use super::text::{self, Text};
 use crate::segment::{Endpoint, Timestamp};
 
-/// Appends to a buffer. Whoever writes keeps the commas and braces in order.
+/// Writes into room that is there already: without asking for it each time, and a copy of constant
+/// size is an instruction or two. Whoever writes keeps the commas and braces in order.
 pub(super) struct Json<'a> {
-    out: &'a mut Vec<u8>,
+    rest: &'a mut [u8],
+    /// There was less room than there was to write.
+    is_short: bool,
 }
 
 impl<'a> Json<'a> {
-    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
-        Self { out }
+    /// Appends what `write` writes, which is called again with more room should there have been too
+    /// little. Most lines fit into `room`.
+    pub(super) fn append(out: &mut Vec<u8>, mut room: usize, write: impl Fn(&mut Json<'_>)) {
+        let start = out.len();
+        loop {
+            out.resize(start.saturating_add(room), 0);
+            let rest = out.get_mut(start..).unwrap_or_default();
+            let mut json = Json { rest, is_short: false };
+            write(&mut json);
+            if !json.is_short {
+                let n_unused = json.rest.len();
+                return out.truncate(out.len() - n_unused);
+            }
+            room = room.saturating_mul(4);
+        }
+    }
+
+    /// The next `n` bytes, to be written to.
+    #[inline(always)]
+    fn take(&mut self, n: usize) -> Option<&'a mut [u8]> {
+        if n > self.rest.len() {
+            self.is_short = true;
+            return None;
+        }
+        let (place, rest) = mem::take(&mut self.rest).split_at_mut(n);
+        self.rest = rest;
+        Some(place)
+    }
+
+    /// Writes all of `bytes`, and goes on behind the first `n` of them: a copy of constant size.
+    #[inline(always)]
+    fn put_first<const N: usize>(&mut self, bytes: [u8; N], n: usize) {
+        match self.rest.first_chunk_mut() {
+            Some(place) => *place = bytes,
+            None => self.is_short = true,
+        }
+        self.take(n);
     }
 
     /// As it stands: punctuation, keys, values that need no escape.
     #[inline(always)]
     pub(super) fn raw(&mut self, json: &str) {
-        self.out.extend_from_slice(json.as_bytes());
+        if let Some(place) = self.take(json.len()) {
+            place.copy_from_slice(json.as_bytes());
+        }
     }
 
     #[inline]
     pub(super) fn number(&mut self, n: u64) {
-        self.out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+        if n < 10 {
+            self.put_first([b'0' | n as u8], 1);
+        } else {
+            self.digits(n);
+        }
+    }
+
+    #[inline(never)]
+    fn digits(&mut self, n: u64) {
+        const EIGHT_DIGITS: u64 = 100_000_000;
+        if n < EIGHT_DIGITS {
+            let (digits, len) = digits::short(n as u32);
+            return self.put_first(digits, len);
+        }
+        self.digits(n / EIGHT_DIGITS);
+        self.put_first(digits::eight((n % EIGHT_DIGITS) as u32).to_le_bytes(), 8);
     }
 
     /// Text in quotation marks.
     pub(super) fn text(&mut self, bytes: &[u8]) {
-        if is_plain(bytes) {
-            self.out.reserve(bytes.len().saturating_add(2));
-            self.out.push(b'"');
-            self.out.extend_from_slice(bytes);
-            self.out.push(b'"');
+        let n = bytes.len().saturating_add(2);
+        if let Some([first, middle @ .., last]) = self.rest.get_mut(..n)
+            && copy_plain(middle, bytes)
+        {
+            (*first, *last) = (b'"', b'"');
+            self.take(n);
         } else {
             self.value(&Text(bytes));
         }
     }
 
     /// Sixteen hexadecimal digits, without quotation marks.
-    pub(super) fn hex(&mut self, n: u64) {
-        self.out.extend_from_slice(&hex(n));
+    pub(super) fn hex(&mut self, digits: [u8; 16]) {
+        self.put_first(digits, digits.len());
     }
 
     /// `2023-11-14T22:13:20.000000001Z`, in quotation marks.
     pub(super) fn time(&mut self, time: Timestamp) {
-        self.out.push(b'"');
-        self.out.extend_from_slice(&text::rfc3339(time));
-        self.out.push(b'"');
+        let text = text::rfc3339(time);
+        self.raw("\"");
+        self.put_first(text, text.len());
+        self.raw("\"");
     }
 
     /// An address and a port, with their keys and without braces.
     pub(super) fn endpoint(&mut self, endpoint: Endpoint) {
         self.raw("\"address\":\"");
-        match endpoint.ip() {
-            IpAddr::V4(addr) => {
-                let mut before: &[u8] = b"";
-                for octet in addr.octets() {
-                    self.out.extend_from_slice(before);
-                    self.octet(octet);
-                    before = b".";
+        match endpoint.ipv4() {
+            Some([a, b, c, d]) => {
+                for octet in [a, b, c] {
+                    let (digits, n) = OCTETS[usize::from(octet)];
+                    self.put_first(digits, usize::from(n));
                 }
+                self.number(u64::from(d));
             }
-            IpAddr::V6(addr) => self.display(&addr),
+            None => self.display(&endpoint.ip()),
         }
         self.raw("\",\"port\":");
         self.number(u64::from(endpoint.port));
     }
 
-    /// Always four bytes, of which those that are too many are taken back: a copy of constant size is
-    /// an instruction, one of another size is a call.
-    fn octet(&mut self, octet: u8) {
-        let [digits @ .., n] = OCTETS.get(usize::from(octet)).copied().unwrap_or_default();
-        self.out.extend_from_slice(&digits);
-        self.out.truncate(self.out.len().saturating_sub(3 - usize::from(n)));
-    }
-
     /// What `Display` writes, without quotation marks; nothing in it may need an escape.
     pub(super) fn display(&mut self, value: &impl std::fmt::Display) {
-        // Writing to memory does not fail.
-        let _ = std::io::Write::write_fmt(self.out, format_args!("{value}"));
+        // Nothing but too little room makes it fail.
+        self.is_short |= write!(self.rest, "{value}").is_err();
     }
 
     /// What comes rarely.
+    #[cold]
     pub(super) fn value(&mut self, value: &impl Serialize) {
-        super::write(value, self.out);
+        // No map here has a key that is not text, so again it can only be too little room.
+        self.is_short |= serde_json::to_writer(&mut self.rest, value).is_err();
     }
 }
 
-/// Each octet's digits, from the left, and how many they are.
-const OCTETS: [[u8; 4]; 256] = {
-    let mut table = [[0; 4]; 256];
-    let mut n = 0;
-    while n < 256 {
-        let digits = [b'0' + (n / 100) as u8, b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8];
-        table[n] = match digits {
-            [b'0', b'0', c] => [c, b' ', b' ', 1],
-            [b'0', b, c] => [b, c, b' ', 2],
-            [a, b, c] => [a, b, c, 3],
-        };
-        n += 1;
+/// Copies text in which nothing needs an escape (RFC 8259 §7), ASCII alone. Returns whether it was
+/// that. `to` is as long as `from`.
+fn copy_plain(to: &mut [u8], from: &[u8]) -> bool {
+    let mut found = 0;
+    // Eight bytes a step; what is left over is copied with some of what was copied before.
+    if let (Some(last), Some(place)) = (from.last_chunk(), to.last_chunk_mut()) {
+        found |= escapes_in(*last);
+        *place = *last;
+        for (word, place) in from.as_chunks().0.iter().zip(to.as_chunks_mut().0) {
+            found |= escapes_in(*word);
+            *place = *word;
+        }
+    } else {
+        let mut word = [b' '; 8];
+        for ((byte, place), copy) in from.iter().zip(to).zip(&mut word) {
+            (*place, *copy) = (*byte, *byte);
+        }
+        found = escapes_in(word);
     }
-    table
-};
-
-/// Sixteen hexadecimal digits, eight at a time.
-fn hex(n: u64) -> [u8; 16] {
-    let digits = |half: u32| {
-        // A nibble in each byte, the highest first.
-        let mut spread = u64::from(half);
-        spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
-        spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
-        spread = (spread | spread << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-        // 6 and 10 together are 16: the bit tells which nibbles are letters.
-        let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
-        (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
-    };
-    let (high, low) = (digits((n >> 32) as u32), digits(n as u32));
-    std::array::from_fn(|i| if i < 8 { high[i] } else { low[i - 8] })
-}
-
-/// Whether the bytes are ASCII in which nothing needs an escape (RFC 8259 §7).
-fn is_plain(bytes: &[u8]) -> bool {
-    // Eight bytes a step; what is left over overlaps with what was looked at before.
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let (words, _) = bytes.as_chunks::<8>();
-        return words.iter().fold(escapes_in(*last), |found, word| found | escapes_in(*word)) == 0;
-    }
-    let mut word = [b' '; 8];
-    for (to, from) in word.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    escapes_in(word) == 0
+    found == 0
 }
 
 /// Not zero where a byte of the word is a quotation mark, a backslash, a control character or not
@@ -159,10 +187,10 @@ mod tests {
 
     use super::*;
 
-    fn written(write: impl FnOnce(&mut Json<'_>)) -> String {
-        let mut out = Vec::new();
-        write(&mut Json::new(&mut out));
-        String::from_utf8(out).unwrap()
+    fn written(write: impl Fn(&mut Json<'_>)) -> String {
+        let mut out = b"before".to_vec();
+        Json::append(&mut out, 64, write);
+        String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
     }
 
     #[test]
@@ -180,10 +208,13 @@ mod tests {
 
     #[test]
     fn numbers_and_addresses_are_those_of_display() {
-        assert_eq!(written(|json| json.number(u64::MAX)), u64::MAX.to_string());
-        assert_eq!(written(|json| json.hex(0x00ab_cdef_0123_4567)), "00abcdef01234567");
+        for n in [0, 9, 10, 99_999_999, 100_000_000, 9_999_999_999_999_999, 1 << 60, u64::MAX] {
+            assert_eq!(written(|json| json.number(n)), n.to_string());
+        }
         for octet in 0..=u8::MAX {
-            assert_eq!(written(|json| json.octet(octet)), octet.to_string());
+            let endpoint = Endpoint::v4([octet, 1, 22, octet], 1);
+            let expected = format!(r#""address":"{octet}.1.22.{octet}","port":1"#);
+            assert_eq!(written(|json| json.endpoint(endpoint)), expected);
         }
         let v4 = Endpoint::v4([10, 0, 200, 255], 8080);
         assert_eq!(written(|json| json.endpoint(v4)), r#""address":"10.0.200.255","port":8080"#);
@@ -193,8 +224,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hexadecimal_is_what_format_writes(n in any::<u64>()) {
-            prop_assert_eq!(written(|json| json.hex(n)), format!("{n:016x}"));
+        fn numbers_are_what_format_writes(n in any::<u64>(), shift in 0..64u32) {
+            prop_assert_eq!(written(|json| json.number(n >> shift)), (n >> shift).to_string());
+        }
+
+        #[test]
+        fn whatever_the_length_there_is_room(texts in proptest::collection::vec(0..900usize, 0..9)) {
+            let texts: Vec<String> = texts.into_iter().map(|n| "x\"".repeat(n)).collect();
+            let json = written(|json| {
+                for text in &texts {
+                    json.text(text.as_bytes());
+                    json.raw("|");
+                }
+            });
+            let expected = texts.iter().map(|text| serde_json::to_string(text).unwrap() + "|");
+            prop_assert_eq!(json, expected.collect::<String>());
         }
 
         #[test]

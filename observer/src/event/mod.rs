@@ -4,6 +4,7 @@
 //! `obs`. `docs/events.md` lists every key. Absent means unknown; nothing is made up.
 
 mod closed;
+mod digits;
 mod dth;
 mod exchange;
 mod json;

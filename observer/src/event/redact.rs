@@ -5,28 +5,47 @@
 
 use std::borrow::Cow;
 
-use crate::message::{Exchange, Head, Message, Span, StartLine};
+use crate::message::{Exchange, Field, Head, Message, Name, Names, Span, StartLine};
 
 /// What stands in a secret's place.
 pub(super) const MASK: &[u8] = b"[redacted]";
 
 /// A field, and the key that says that it was masked, of a request and of a response.
-macro_rules! fields {
-    ($($name:literal,)*) => {
+macro_rules! keys {
+    ($($name:ident = $text:literal,)*) => {
         &[$((
-            $name,
-            concat!("http.request.header.", $name),
-            concat!("http.response.header.", $name),
+            Name::$name,
+            concat!("http.request.header.", $text),
+            concat!("http.response.header.", $text),
         ),)*]
     };
 }
 
-const FIELDS: &[(&str, &str, &str)] =
-    fields!["authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key",];
+const KEYS: &[(Name, &str, &str)] = keys![
+    Authorization = "authorization",
+    ContentLocation = "content-location",
+    Cookie = "cookie",
+    Link = "link",
+    Location = "location",
+    ProxyAuthorization = "proxy-authorization",
+    Referer = "referer",
+    Refresh = "refresh",
+    SetCookie = "set-cookie",
+    XApiKey = "x-api-key",
+];
+
+/// Fields that are secrets.
+const SECRETS: Names = Names::of(&[
+    Name::Authorization,
+    Name::ProxyAuthorization,
+    Name::Cookie,
+    Name::SetCookie,
+    Name::XApiKey,
+]);
 
 /// Fields that hold a reference (RFC 3986): a secret in its query or its fragment is masked there.
-const REFERENCES: &[(&str, &str, &str)] =
-    fields!["content-location", "link", "location", "referer", "refresh",];
+const REFERENCES: Names =
+    Names::of(&[Name::ContentLocation, Name::Link, Name::Location, Name::Referer, Name::Refresh]);
 
 const PARAMETERS: &[&str] = &[
     "access_token",
@@ -99,17 +118,31 @@ fn redact_message(message: &mut Message, masked: &mut Vec<Cow<'static, str>>) {
 
 /// Masks secrets in references. OAuth puts tokens behind `#` too (RFC 6749 §4.2.2).
 fn redact_references(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
-    if !REFERENCES.iter().any(|(name, ..)| head.may_have(name)) {
+    mask_fields(head, REFERENCES, masked, |head, value| {
+        let clean = clean_reference(head.bytes(value))?;
+        Some(replace(head, value, &clean))
+    });
+}
+
+/// Gives each field of one of these names the value that `mask` makes, where it makes one.
+fn mask_fields(
+    head: &mut Head,
+    names: Names,
+    masked: &mut Vec<Cow<'static, str>>,
+    mask: impl Fn(&mut Head, Span) -> Option<Span>,
+) {
+    if !head.names().intersects(names) {
         return;
     }
     for i in 0..head.fields().len() {
-        let Some(field) = head.fields().get(i).copied() else { continue };
-        let name = head.bytes(field.name);
-        let known =
-            REFERENCES.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()));
-        let Some(&(_, of_request, of_response)) = known else { continue };
-        let Some(clean) = clean_reference(head.bytes(field.value)) else { continue };
-        let value = replace(head, field.value, &clean);
+        let Some(&Field { value, known: Some(known), .. }) = head.fields().get(i) else { continue };
+        let Some(&(_, of_request, of_response)) = KEYS.iter().find(|(name, ..)| *name == known)
+        else {
+            continue;
+        };
+        let Some(value) = names.contains(known).then(|| mask(head, value)).flatten() else {
+            continue;
+        };
         head.set_value(i, value);
         masked.push(Cow::Borrowed(match head.start {
             StartLine::Request { .. } => of_request,
@@ -155,21 +188,7 @@ fn clean_reference(value: &[u8]) -> Option<Vec<u8>> {
 
 fn redact_fields(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     redact_references(head, masked);
-    if !FIELDS.iter().any(|(name, ..)| head.may_have(name)) {
-        return;
-    }
-    for i in 0..head.fields().len() {
-        let Some(field) = head.fields().get(i).copied() else { continue };
-        let name = head.bytes(field.name);
-        let known = FIELDS.iter().find(|(known, ..)| name.eq_ignore_ascii_case(known.as_bytes()));
-        let Some(&(_, of_request, of_response)) = known else { continue };
-        let value = replace(head, field.value, MASK);
-        head.set_value(i, value);
-        masked.push(Cow::Borrowed(match head.start {
-            StartLine::Request { .. } => of_request,
-            StartLine::Response { .. } => of_response,
-        }));
-    }
+    mask_fields(head, SECRETS, masked, |head, value| Some(replace(head, value, MASK)));
 }
 
 /// Overwrites the bytes of `span` and puts `with` in their place, or at the end of the head.
@@ -206,6 +225,10 @@ fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
 }
 
 fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
+    let target = head.target().unwrap_or_default();
+    if memchr::memchr2(b':', b'?', target).is_none() {
+        return;
+    }
     redact_userinfo(head, masked);
     let StartLine::Request { method, target, version } = head.start else { return };
     let bytes = head.bytes(target);
@@ -234,10 +257,24 @@ fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
 }
 
 fn is_secret(pair: &[u8]) -> bool {
-    let Some(at) = memchr::memchr(b'=', pair) else { return false };
+    // Names are short: quicker than memchr.
+    let Some(at) = pair.iter().position(|&b| b == b'=') else { return false };
     let (name, value) = pair.split_at_checked(at).unwrap_or_default();
-    value.len() > 1 && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
+    let may_be = PARAMETER_LENGTHS.checked_shr(at.try_into().unwrap_or(u32::MAX)).unwrap_or(0) & 1;
+    may_be != 0
+        && value.len() > 1
+        && PARAMETERS.iter().any(|p| name.eq_ignore_ascii_case(p.as_bytes()))
 }
+
+/// A bit for each length that one of [`PARAMETERS`] has.
+const PARAMETER_LENGTHS: u32 = {
+    let (mut lengths, mut i) = (0, 0);
+    while i < PARAMETERS.len() {
+        lengths |= 1 << PARAMETERS[i].len();
+        i += 1;
+    }
+    lengths
+};
 
 #[cfg(test)]
 mod tests {

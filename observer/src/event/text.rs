@@ -1,8 +1,12 @@
 //! Bytes from the wire as JSON text, without losing any and without inventing any.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 use serde::{Serialize, Serializer};
+
+use super::digits;
+use crate::segment::Timestamp;
 
 /// Bytes that are usually UTF-8. A byte that is not part of valid UTF-8 becomes `\xNN`, four
 /// characters of text, as Zeek writes it.
@@ -40,7 +44,7 @@ pub(super) fn lower(bytes: &[u8]) -> String {
 
 /// A time as RFC 3339 with nanoseconds, UTC.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Time(pub(super) crate::segment::Timestamp);
+pub(super) struct Time(pub(super) Timestamp);
 
 impl Serialize for Time {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -51,25 +55,40 @@ impl Serialize for Time {
 
 /// A time as RFC 3339 with nanoseconds, UTC. 64 bits of nanoseconds end in the year 2554, so every
 /// part has its digits.
-pub(super) fn rfc3339(time: crate::segment::Timestamp) -> [u8; 30] {
-    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(time.0)).unwrap_or_default();
-    let civil = jiff::tz::Offset::UTC.to_datetime(timestamp);
+pub(super) fn rfc3339(time: Timestamp) -> [u8; 30] {
+    let (seconds, ns) = (time.0 / 1_000_000_000, (time.0 % 1_000_000_000) as u32);
+    let (day, second) = (seconds / 86_400, (seconds % 86_400) as u32);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    // Two digits each, and between them a zero that becomes a colon.
+    let clock = digits::eight(hour * 1_000_000 + minute * 1_000 + second);
+    let clock = clock + 0x0000_0a00_000a_0000;
     let mut text = *b"0000-00-00T00:00:00.000000000Z";
-    let mut put = |end: usize, n_digits: usize, number: i32| {
-        let mut rest = number.unsigned_abs();
-        for digit in text.iter_mut().take(end).rev().take(n_digits) {
-            // Below 10.
-            *digit = b'0' | (rest % 10) as u8;
-            rest /= 10;
-        }
-    };
-    put(4, 4, civil.year().into());
-    put(7, 2, civil.month().into());
-    put(10, 2, civil.day().into());
-    put(13, 2, civil.hour().into());
-    put(16, 2, civil.minute().into());
-    put(19, 2, civil.second().into());
-    put(29, 9, civil.subsec_nanosecond());
+    text[..10].copy_from_slice(&date(day));
+    text[11..19].copy_from_slice(&clock.to_le_bytes());
+    text[20..28].copy_from_slice(&digits::eight(ns / 10).to_le_bytes());
+    // Below 10.
+    text[28] = b'0' | (ns % 10) as u8;
+    text
+}
+
+/// The day of that number since 1970-01-01. Events come in the order of time, nearly: the day is
+/// that of the event before.
+fn date(day: u64) -> [u8; 10] {
+    thread_local! {
+        static LAST: Cell<(u64, [u8; 10])> = const { Cell::new((0, *b"1970-01-01")) };
+    }
+    let (last, text) = LAST.get();
+    if last == day {
+        return text;
+    }
+    let midnight = jiff::Timestamp::from_second(day as i64 * 86_400).unwrap_or_default();
+    let date = jiff::tz::Offset::UTC.to_datetime(midnight).date();
+    let number = u32::from(date.year().unsigned_abs()) * 10_000
+        + u32::from(date.month().unsigned_abs()) * 100
+        + u32::from(date.day().unsigned_abs());
+    let [a, b, c, d, m, n, x, y] = digits::eight(number).to_le_bytes();
+    let text = [a, b, c, d, b'-', m, n, b'-', x, y];
+    LAST.set((day, text));
     text
 }
 

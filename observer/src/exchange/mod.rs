@@ -27,7 +27,7 @@ use self::rules::{
 
 pub use self::told::Told;
 use crate::http::Asked;
-use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Pairing, Takeover};
+use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Name, Pairing, Takeover};
 use crate::segment::Timestamp;
 
 /// How the flow ended, seen from the exchanges that were open then.
@@ -342,7 +342,7 @@ impl Pairer {
         if let Some(front) = self.pending.iter_mut().find(|p| !p.answer_lost)
             && let Some(head) = front.exchange.request.as_ref().and_then(|m| m.head.as_ref())
         {
-            front.answer_lost = head.value("expect").is_none();
+            front.answer_lost = head.value(Name::Expect).is_none();
         }
     }
 

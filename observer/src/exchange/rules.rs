@@ -2,7 +2,7 @@
 
 use super::{Close, Pairer};
 use crate::http::{Asked, Role};
-use crate::message::{Exchange, Failure, Mark, Message, Pairing, State};
+use crate::message::{Exchange, Failure, Mark, Message, Name, Pairing, State};
 use crate::segment::Offset;
 
 /// Whether request and response are neighbours on the wire: when the request was sent, the client
@@ -71,7 +71,7 @@ pub(super) fn unfinished(exchange: Box<Exchange>, close: Close) -> Box<Exchange>
 /// The client asked whether to send the body (RFC 9110 §10.1.1) and has sent none of it.
 pub(super) fn asks_before_body(request: &Message) -> bool {
     let head = request.head.as_ref();
-    request.body_bytes == 0 && head.is_some_and(|h| h.value("expect").is_some())
+    request.body_bytes == 0 && head.is_some_and(|h| h.value(Name::Expect).is_some())
 }
 
 impl Pairer {

@@ -1,7 +1,7 @@
 //! Which body follows a head: RFC 9112 §6.3 as one function, first match wins.
 
 use super::Role;
-use crate::message::{Anomalies, Anomaly, Head, Version};
+use crate::message::{Anomalies, Anomaly, Head, Name, Version};
 
 /// How the end of a body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +99,7 @@ fn transfer_encoding(head: &Head, anomalies: &mut Anomalies) -> (bool, Coding) {
     let mut coding = Coding::None;
     let mut present = false;
     let mut n_chunked = 0usize;
-    for value in head.values("transfer-encoding") {
+    for value in head.values(Name::TransferEncoding) {
         present = true;
         for item in value.split(|&b| b == b',') {
             let item = super::head::trim_blank(item);
@@ -144,7 +144,14 @@ enum Length {
 /// RFC 9110 §8.6: one decimal number; a list of equal ones is accepted, others are not.
 fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
     let mut length = Length::None;
-    for value in head.values("content-length") {
+    let mut values = head.values(Name::ContentLength);
+    // The common case, and much quicker: one field, and one number in it.
+    if let (Some(value), None) = (values.next(), values.next())
+        && let Some(n) = decimal(value)
+    {
+        return Length::Valid(n);
+    }
+    for value in head.values(Name::ContentLength) {
         for item in value.split(|&b| b == b',') {
             let item = super::head::trim_blank(item);
             let Some(n) = decimal(item) else {

@@ -123,8 +123,11 @@ impl Gather {
     /// The common case: the head lies in one piece, and is parsed from where it lies. What is
     /// irregular about its size or its first line is left to the slow way.
     fn whole(&self, bytes: &[u8]) -> Option<(Head, usize)> {
-        let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
         let within = bytes.get(..self.limit).unwrap_or(bytes);
+        if let Some(plain) = head::parse_plain(within, self.role) {
+            return Some(plain);
+        }
+        let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
         if let Some(sound) = head::parse_sound(within, self.role) {
             return Some(sound);
         }
@@ -220,6 +223,7 @@ impl Gather {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Name;
 
     const LIMIT: usize = 100 << 10;
 
@@ -252,7 +256,7 @@ mod tests {
         let head = gathered(Role::Request, &raw).unwrap();
         assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
         assert_eq!(head.target(), Some(b"/up".as_slice()));
-        assert_eq!(head.value("content-length"), Some(b"7".as_slice()));
+        assert_eq!(head.value(Name::ContentLength), Some(b"7".as_slice()));
         assert!(head.raw.len() <= LIMIT + 100);
     }
 
@@ -262,7 +266,7 @@ mod tests {
         let raw = format!("GET / HTTP/1.1\r\nCookie: {cookie}\r\nContent-Length: 7\r\n\r\n");
         let head = gathered(Role::Request, &raw).unwrap();
         assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
-        assert_eq!(head.value("content-length"), Some(b"7".as_slice()));
+        assert_eq!(head.value(Name::ContentLength), Some(b"7".as_slice()));
     }
 
     #[test]
@@ -274,7 +278,7 @@ mod tests {
         assert_eq!(head.version(), Version::HTTP_10);
         let kept = head.target().unwrap();
         assert!(kept.len() <= MAX_START_LINE + START_LINE_TAIL && kept.starts_with(b"/aaa"));
-        assert_eq!(head.value("host"), Some(b"a".as_slice()));
+        assert_eq!(head.value(Name::Host), Some(b"a".as_slice()));
     }
 
     #[test]

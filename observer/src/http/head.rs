@@ -4,14 +4,15 @@
 //! accepts everything a server somewhere accepts, and says what was wrong: for an observer a
 //! malformed head is a finding, not an error.
 
+mod classes;
 mod plain;
 mod sound;
 
-pub(super) use self::sound::parse_sound;
 use self::sound::{Strict, sound, strict};
+pub(super) use self::sound::{parse_plain, parse_sound};
 use super::Role;
 use super::detect::{self, Verdict};
-use crate::message::{Anomalies, Anomaly, Field, Head, Span, StartLine, Version};
+use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version};
 
 /// Fields kept of one head; those that decide the framing may be as many again.
 const MAX_FIELDS: usize = 256;
@@ -236,7 +237,7 @@ fn field_line(raw: &[u8], line: &[u8], anomalies: &mut Anomalies) -> Option<Fiel
     }
     let value = if value.is_empty() { Span::default() } else { span_of(raw, value)? };
     let name = if trimmed.is_empty() { Span::default() } else { span_of(raw, trimmed)? };
-    Some(Field { name, value })
+    Some(Field { name, value, known: Name::of(trimmed) })
 }
 
 /// Parses trailer lines (RFC 9112 §7.1.2): fields without a start line.

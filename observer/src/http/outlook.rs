@@ -7,7 +7,7 @@
 
 use super::Role;
 use super::framing::leaves_doubt;
-use crate::message::{Anomalies, Anomaly, Head, Mark, Version};
+use crate::message::{Anomalies, Anomaly, Head, Mark, Name, Version};
 use crate::segment::Offset;
 
 #[derive(Debug, Default)]
@@ -66,6 +66,8 @@ impl Outlook {
 /// RFC 9112 §9.3: whether the connection ends with the message.
 fn closes(head: &Head) -> bool {
     let keeps = |name| head.has_token(name, "keep-alive");
-    head.has_token("connection", "close")
-        || (head.version() < Version::HTTP_11 && !keeps("connection") && !keeps("proxy-connection"))
+    head.has_token(Name::Connection, "close")
+        || (head.version() < Version::HTTP_11
+            && !keeps(Name::Connection)
+            && !keeps(Name::ProxyConnection))
 }

@@ -3,15 +3,15 @@
 //! Vocabulary only, as `segment` is for TCP: `http` fills it, `exchange` pairs it, `event` writes it.
 
 mod anomaly;
-mod names;
+mod name;
 mod pair;
 
 use std::fmt;
 
-use self::names::Names;
 use crate::segment::{Offset, Timestamp};
 
 pub use self::anomaly::{Anomalies, Anomaly};
+pub use self::name::{Name, Names};
 pub use self::pair::{Exchange, Failure, Pairing, State, Takeover};
 
 /// A range of bytes inside [`Head::raw`].
@@ -62,6 +62,8 @@ pub enum StartLine {
 pub struct Field {
     pub name: Span,
     pub value: Span,
+    /// Which of the fields that observer reads it is.
+    pub known: Option<Name>,
 }
 
 /// A start line and its fields: the bytes as sent (each obs-fold replaced by spaces, RFC 9112
@@ -77,13 +79,9 @@ pub struct Head {
 
 impl Head {
     pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
-        let mut head = Self { raw, start, anomalies, fields: Vec::new(), names: Names::default() };
-        for field in &fields {
-            let name = head.raw.get(field.name.start as usize..field.name.end as usize);
-            head.names.insert(name.unwrap_or_default());
-        }
-        head.fields = fields;
-        head
+        let mut names = Names::default();
+        fields.iter().filter_map(|field| field.known).for_each(|known| names.insert(known));
+        Self { raw, start, anomalies, fields, names }
     }
 
     pub fn fields(&self) -> &[Field] {
@@ -97,9 +95,9 @@ impl Head {
         }
     }
 
-    /// Whether a field of this name may be there: no false "no". `name` is lower-case.
-    pub fn may_have(&self, name: &str) -> bool {
-        self.names.may_have(name.as_bytes())
+    /// The known names among its fields.
+    pub fn names(&self) -> Names {
+        self.names
     }
 
     /// The bytes of `span`; empty when it does not lie inside the head.
@@ -107,24 +105,19 @@ impl Head {
         self.raw.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
-    /// The values of every field called `name`, in order; `name` is lower-case.
-    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let fields = if self.may_have(name) { self.fields.as_slice() } else { &[] };
-        fields
-            .iter()
-            .filter(move |f| {
-                f.name.len() == name.len() && names::is_same(self.bytes(f.name), name.as_bytes())
-            })
-            .map(|f| self.bytes(f.value))
+    /// The values of every field called `name`, in order.
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        let fields = if self.names.contains(name) { self.fields.as_slice() } else { &[] };
+        fields.iter().filter(move |f| f.known == Some(name)).map(|f| self.bytes(f.value))
     }
 
     /// The first value of the field called `name`.
-    pub fn value<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+    pub fn value(&self, name: Name) -> Option<&[u8]> {
         self.values(name).next()
     }
 
     /// Whether a list field (RFC 9110 §5.6.1) contains `token`, whatever its case.
-    pub fn has_token(&self, name: &str, token: &str) -> bool {
+    pub fn has_token(&self, name: Name, token: &str) -> bool {
         let is = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
         self.values(name).any(|value| match memchr::memchr(b',', value) {
             // The common case, and much quicker.

@@ -1,7 +1,7 @@
 //! What the items of a parser add to a message, and what a request's head asks for.
 
 use crate::http::Ending;
-use crate::message::{Anomalies, Anomaly, Head, Mark, Message, Version};
+use crate::message::{Anomalies, Anomaly, Head, Mark, Message, Name, Version};
 
 pub(super) fn new_message(head: Head, first: Mark, last: Mark, anomalies: Anomalies) -> Message {
     let mut message = Message::new(Some(head), first);
@@ -43,16 +43,16 @@ pub(super) fn end_message(message: Option<&mut Message>, ending: Ending) {
 /// Whether an answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).
 pub(super) fn asks_takeover(head: &Head) -> bool {
     head.method() == Some(b"CONNECT")
-        || (head.value("upgrade").is_some() && head.has_token("connection", "upgrade"))
+        || (head.value(Name::Upgrade).is_some() && head.has_token(Name::Connection, "upgrade"))
 }
 
 pub(super) fn check_request(head: &Head) -> Anomalies {
     let mut anomalies = Anomalies::default();
     // RFC 9112 §3.2: exactly one Host in every HTTP/1.1 request.
-    if head.version() == Version::HTTP_11 && head.values("host").count() != 1 {
+    if head.version() == Version::HTTP_11 && head.values(Name::Host).count() != 1 {
         anomalies.insert(Anomaly::HostCount);
     }
-    if let (Some(authority), Some(host)) = (authority(head), head.value("host"))
+    if let (Some(authority), Some(host)) = (authority(head), head.value(Name::Host))
         && !authority.eq_ignore_ascii_case(host)
     {
         anomalies.insert(Anomaly::HostConflict);
@@ -62,7 +62,7 @@ pub(super) fn check_request(head: &Head) -> Anomalies {
 
 /// The authority in a target of absolute form (RFC 9112 §3.2.2), without user information.
 fn authority(head: &Head) -> Option<&[u8]> {
-    let target = head.target()?;
+    let target = head.target().filter(|target| !target.starts_with(b"/"))?;
     let scheme = Head::scheme_end(target)?;
     if !target.get(..scheme)?.iter().all(u8::is_ascii_alphanumeric) {
         return None;

@@ -12,7 +12,7 @@ pub mod websocket;
 use self::bulk::Bulk;
 use self::inner::{Inner, Recogniser};
 use self::websocket::WebSocket;
-use crate::message::{Head, Takeover};
+use crate::message::{Head, Name, Takeover};
 use crate::segment::{Direction, Timestamp};
 
 /// What a half of the tunnel continues with.
@@ -96,14 +96,15 @@ pub struct Agreement {
 
 impl Agreement {
     pub fn new(kind: Takeover, request: Option<&Head>, response: Option<&Head>) -> Self {
-        let upgrade = |head: Option<&Head>| head?.value("upgrade").map(<[u8]>::to_ascii_lowercase);
+        let upgrade =
+            |head: Option<&Head>| head?.value(Name::Upgrade).map(<[u8]>::to_ascii_lowercase);
         let answered = |name| response.and_then(|head| head.value(name));
         let is_upgrade = kind == Takeover::Upgrade;
         Self {
             kind,
             protocol: upgrade(response).or_else(|| upgrade(request)).filter(|_| is_upgrade),
-            subprotocol: answered("sec-websocket-protocol").map(<[u8]>::to_vec),
-            deflate: answered("sec-websocket-extensions")
+            subprotocol: answered(Name::SecWebSocketProtocol).map(<[u8]>::to_vec),
+            deflate: answered(Name::SecWebSocketExtensions)
                 .is_some_and(|value| memchr::memmem::find(value, b"permessage-deflate").is_some()),
         }
     }

@@ -66,6 +66,9 @@ pub struct HttpExchange {
     pub redacted: Vec<Cow<'static, str>>,
 }
 
+/// What most lines have beside that.
+const ROOM: usize = 1 << 10;
+
 impl HttpExchange {
     /// First byte of the request; where there is none, of the response.
     pub fn timestamp(&self) -> Timestamp {
@@ -90,6 +93,9 @@ impl HttpExchange {
     }
 
     pub(super) fn write_json(&self, out: &mut Vec<u8>) {
-        line::write(self, &mut Json::new(out));
+        // What is taken from the heads comes twice at most: the path, and the whole target.
+        let head = self.exchange.request.as_ref().and_then(|m| m.head.as_ref());
+        let room = ROOM.saturating_add(head.map_or(0, |head| head.raw.len()).saturating_mul(2));
+        Json::append(out, room, |json| line::write(self, json));
     }
 }

@@ -4,6 +4,7 @@ use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
 use super::super::SCHEMA;
+use super::super::digits;
 use super::super::json::Json;
 use super::super::parts::{is_zero, is_zero_u32};
 use super::super::text::Text;
@@ -17,9 +18,10 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     json.raw(r#"{"schema":"#);
     json.number(SCHEMA.into());
     json.raw(r#","flow":{"id":""#);
-    json.hex(event.flow.id);
+    let flow = digits::hex(event.flow.id);
+    json.hex(flow);
     json.raw(r#""},"exchange":{"id":""#);
-    write_name(event, Some(exchange.index), json);
+    write_name(flow, event.inside.iter().chain([&exchange.index]), json);
     json.raw(r#"","index":"#);
     json.number(exchange.index);
     json.raw(r#"},"state":""#);
@@ -36,7 +38,7 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     if !event.inside.is_empty() {
         // The exchange took place inside a tunnel: the exchange that opened it.
         json.raw(r#","tunnel":{"inside":""#);
-        write_name(event, None, json);
+        write_name(flow, &event.inside, json);
         json.raw("\"}");
     }
     write_rare(event, json);
@@ -51,11 +53,13 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
 }
 
 /// The flow, and an index for each level of tunnels: `22a6b95cb209dd19-1.2`.
-fn write_name(event: &HttpExchange, last: Option<u64>, json: &mut Json<'_>) {
-    json.hex(event.flow.id);
-    for (i, index) in event.inside.iter().copied().chain(last).enumerate() {
-        json.raw(if i == 0 { "-" } else { "." });
+fn write_name<'a>(flow: [u8; 16], indices: impl IntoIterator<Item = &'a u64>, json: &mut Json<'_>) {
+    json.hex(flow);
+    let mut before = "-";
+    for &index in indices {
+        json.raw(before);
         json.number(index);
+        before = ".";
     }
 }
 

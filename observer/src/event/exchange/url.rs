@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::super::json::Json;
 use super::super::text::Text;
-use crate::message::Head;
+use crate::message::{Head, Name};
 
 #[derive(Serialize)]
 pub(in super::super) struct Url<'a> {
@@ -25,7 +25,10 @@ impl<'a> Url<'a> {
     /// The parts of a request target, RFC 9112 §3.2.
     pub(in super::super) fn new(head: &'a Head) -> Option<Self> {
         let target = head.target()?;
-        let host = head.value("host");
+        let host = head.value(Name::Host);
+        if target.starts_with(b"/") && head.method() != Some(b"CONNECT") {
+            return Some(Self::of_path(target, host));
+        }
         let n = memchr::memchr(b'#', target).unwrap_or(target.len());
         let without_fragment = target.get(..n).unwrap_or_default();
         let scheme_end = Head::scheme_end(without_fragment).filter(|&at| {
@@ -61,6 +64,30 @@ impl<'a> Url<'a> {
             query: query.map(Text),
             original: Some(target).filter(|t| !t.is_empty()).map(Text),
         })
+    }
+
+    /// The common case: a target in origin form (RFC 9112 §3.2.1).
+    fn of_path(target: &'a [u8], host: Option<&'a [u8]>) -> Self {
+        let (domain, port) = host.and_then(split_authority).unzip();
+        let (path, query) = match memchr::memchr2(b'?', b'#', target) {
+            Some(at) => {
+                let (path, rest) = target.split_at_checked(at).unwrap_or_default();
+                let query = rest.strip_prefix(b"?").map(|rest| {
+                    let n = memchr::memchr(b'#', rest).unwrap_or(rest.len());
+                    rest.get(..n).unwrap_or_default()
+                });
+                (path, query)
+            }
+            None => (target, None),
+        };
+        Self {
+            scheme: Text(b"http"),
+            domain: domain.map(Text),
+            port: port.flatten(),
+            path: Some(Text(path)),
+            query: query.map(Text),
+            original: Some(Text(target)),
+        }
     }
 
     /// Domain, path and query.
@@ -155,8 +182,16 @@ mod tests {
 
     #[test]
     fn both_writers_write_the_same() {
-        let targets =
-            ["/", "/a?b=c&d", "http://u@h.example:1/x\"y?q#f", "*", "/\u{e9}", "h.example:443"];
+        let targets = [
+            "/",
+            "/a?b=c&d",
+            "/a#b?c",
+            "/a?b?c#d#e",
+            "http://u@h.example:1/x\"y?q#f",
+            "*",
+            "/\u{e9}",
+            "h.example:443",
+        ];
         for (method, target) in targets.map(|t| ("GET", t)).into_iter().chain([("CONNECT", "h:1")])
         {
             let line = format!("{method} {target} HTTP/1.1\r\n");
@@ -168,11 +203,15 @@ mod tests {
                 target: span(method.len() + 1, target.len()),
                 version: Version::HTTP_11,
             };
-            let host = Field { name: span(line.len(), 4), value: span(line.len() + 6, 15) };
+            let host = Field {
+                name: span(line.len(), 4),
+                value: span(line.len() + 6, 15),
+                known: Some(Name::Host),
+            };
             let head = Head::new(raw, start, vec![host], Anomalies::default());
             let url = Url::new(&head).unwrap();
             let mut out = Vec::new();
-            url.write(&mut Json::new(&mut out));
+            Json::append(&mut out, 100, |json| url.write(json));
             assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&url).unwrap());
         }
     }

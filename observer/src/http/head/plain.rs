@@ -6,9 +6,9 @@
 //! what they would find, which the tests hold it to.
 
 use super::super::{Role, detect};
-use super::is_token_byte;
+use super::classes::Classes;
 use super::sound::Strict;
-use crate::message::{Field, Span, StartLine, Version};
+use crate::message::{Field, Name, Span, StartLine, Version};
 
 /// More fields than this are for the readers that count them.
 const MAX_PLAIN_FIELDS: usize = 128;
@@ -18,33 +18,40 @@ const USUAL_FIELDS: usize = 12;
 
 /// The head at the start of `bytes`.
 pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
-    let n_line = n_printable(bytes);
-    let (line, mut rest) = bytes.split_at_checked(n_line)?;
+    let mut classes = Classes::new(bytes);
+    let n_line = classes.printable_end(0);
+    if n_line >= detect::MAX_START_LINE {
+        return None;
+    }
+    let line = bytes.get(..n_line)?;
     let start = match role {
         Role::Request => request_line(line)?,
         Role::Response => status_line(line)?,
     };
-    rest = rest.strip_prefix(b"\r\n")?;
+    let mut at = behind_crlf(bytes, n_line)?;
     let mut fields = Vec::with_capacity(USUAL_FIELDS);
     loop {
-        let at = bytes.len().checked_sub(rest.len())?;
-        if let Some(behind) = rest.strip_prefix(b"\r\n") {
-            let end = bytes.len().checked_sub(behind.len())?;
-            return Some(Strict { start, fields, end });
+        let name_end = classes.name_end(at);
+        if name_end == at {
+            return Some(Strict { start, fields, end: behind_crlf(bytes, at)? });
         }
-        let n_name = rest.iter().take_while(|&&b| TOKEN.get(usize::from(b)) == Some(&true)).count();
-        let (b':', value) = rest.get(n_name..)?.split_first()? else { return None };
-        let n_value = n_printable(value);
-        rest = value.get(n_value..)?.strip_prefix(b"\r\n")?;
-        if n_name == 0 || fields.len() >= MAX_PLAIN_FIELDS {
+        if bytes.get(name_end) != Some(&b':') || fields.len() >= MAX_PLAIN_FIELDS {
             return None;
         }
-        let value_at = at.checked_add(n_name)?.checked_add(1)?;
+        let value = name_end + 1;
+        let line_end = classes.printable_end(value);
         fields.push(Field {
-            name: span(at, at.checked_add(n_name)?)?,
-            value: trimmed(value.get(..n_value)?, value_at)?,
+            name: span(at, name_end)?,
+            value: trimmed(bytes, value, line_end)?,
+            known: Name::of(bytes.get(at..name_end)?),
         });
+        at = behind_crlf(bytes, line_end)?;
     }
+}
+
+/// The place behind the line end that stands at `at`.
+fn behind_crlf(bytes: &[u8], at: usize) -> Option<usize> {
+    bytes.get(at..)?.starts_with(b"\r\n").then_some(at + 2)
 }
 
 fn request_line(line: &[u8]) -> Option<StartLine> {
@@ -91,52 +98,21 @@ fn status_line(line: &[u8]) -> Option<StartLine> {
     })
 }
 
-/// Without the spaces around; a value of nothing else is empty, and its place does not matter.
-fn trimmed(value: &[u8], at: usize) -> Option<Span> {
-    let n_before = value.iter().take_while(|&&b| b == b' ').count();
-    let n_after = value.iter().rev().take_while(|&&b| b == b' ').count();
-    if n_before == value.len() {
-        return Some(Span::default());
+/// The value between these places without the spaces around; where there is nothing else it is empty,
+/// and its place does not matter.
+fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Option<Span> {
+    while start < end && bytes.get(start) == Some(&b' ') {
+        start += 1;
     }
-    let end = at.checked_add(value.len())?.checked_sub(n_after)?;
-    span(at.checked_add(n_before)?, end)
+    while start < end && bytes.get(end - 1) == Some(&b' ') {
+        end -= 1;
+    }
+    if start == end { Some(Span::default()) } else { span(start, end) }
 }
 
 fn span(start: usize, end: usize) -> Option<Span> {
     (end <= u32::MAX as usize).then_some(Span { start: start as u32, end: end as u32 })
 }
-
-/// How many bytes at the start are printable ASCII, spaces too.
-fn n_printable(bytes: &[u8]) -> usize {
-    const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The sums stay within their bytes: the high bit is not in them.
-    const TO_SPACE: u64 = 0x6060_6060_6060_6060;
-    const TO_DELETE: u64 = 0x0101_0101_0101_0101;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let low = word & LOW;
-        let printable = low.saturating_add(TO_SPACE) & !low.saturating_add(TO_DELETE) & !word;
-        let others = !printable & HIGH;
-        if others != 0 {
-            return (i * 8).saturating_add(others.trailing_zeros() as usize / 8);
-        }
-    }
-    let n_rest = rest.iter().take_while(|b| matches!(b, b' '..=b'~')).count();
-    bytes.len().saturating_sub(rest.len()).saturating_add(n_rest)
-}
-
-/// [`is_token_byte`] as a table.
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = is_token_byte(byte as u8);
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

@@ -4,15 +4,17 @@ use std::mem::MaybeUninit;
 
 use super::super::{Role, detect};
 use super::{check_names, plain, span_of, trim_line};
-use crate::message::{Anomalies, Anomaly, Field, Head, Span, StartLine, Version};
+use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version};
 
-/// The head at the start of `bytes`, where all of it is there and nothing is wrong with it, and
-/// where it ends. One pass over the bytes, and one copy of them.
+/// The head at the start of `bytes`, where all of it is there and it is [`plain`], and where it ends.
+/// One pass over the bytes, and one copy of them.
+pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<(Head, usize)> {
+    let Strict { start, fields, end } = plain::read(bytes, role)?;
+    Some((Head::new(bytes.get(..end)?.to_vec(), start, fields, Anomalies::default()), end))
+}
+
+/// The same for one with which nothing is wrong.
 pub(in super::super) fn parse_sound(bytes: &[u8], role: Role) -> Option<(Head, usize)> {
-    if let Some(Strict { start, fields, end }) = plain::read(bytes, role) {
-        let raw = bytes.get(..end)?.to_vec();
-        return Some((Head::new(raw, start, fields, Anomalies::default()), end));
-    }
     let Strict { start, fields, end } = strict(bytes, role)?;
     Some((sound(bytes.get(..end)?.to_vec(), start, fields), end))
 }
@@ -88,7 +90,8 @@ pub(super) fn strict(raw: &[u8], role: Role) -> Option<Strict> {
     for header in headers.iter() {
         let value =
             if header.value.is_empty() { Span::default() } else { span_of(raw, header.value)? };
-        fields.push(Field { name: span_of(raw, header.name.as_bytes())?, value });
+        let name = header.name.as_bytes();
+        fields.push(Field { name: span_of(raw, name)?, value, known: Name::of(name) });
     }
     Some(Strict { start, fields, end })
 }

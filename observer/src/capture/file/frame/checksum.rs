@@ -30,19 +30,18 @@ pub(super) fn is_tcp_wrong(addresses: &Addresses, segment: &[u8], field: u16) ->
 /// The sum in this machine's byte order, folded, is that of the network's with its bytes swapped
 /// (RFC 1071 §2 (B)): no word has to be swapped on the way.
 fn raw_sum(bytes: &[u8]) -> u64 {
-    // Eight bytes at a time, as two halves: cannot overflow below 16 GiB.
-    let halves = |word: [u8; 8]| {
-        let word = u64::from_ne_bytes(word);
-        (word & 0xffff_ffff) + (word >> 32)
-    };
+    // Eight bytes at a time: the upper half of the sum takes the carries.
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut total: u64 = words.iter().map(|&word| halves(word)).sum();
+    let mut total: u128 = words.iter().map(|&word| u128::from(u64::from_ne_bytes(word))).sum();
     let mut last = [0; 8];
     for (to, from) in last.iter_mut().zip(rest) {
         *to = *from;
     }
-    total += halves(last);
-    u64::from(u16::from_be_bytes(fold(total).to_ne_bytes()))
+    total += u128::from(u64::from_ne_bytes(last));
+    // Carries come back in at the low end, and halves of a sum add up to it (RFC 1071 §2 (C)).
+    let carried = (total >> 64) + (total & u128::from(u64::MAX));
+    let halves = (carried >> 64) as u64 + (carried >> 32 & 0xffff_ffff) as u64;
+    u64::from(u16::from_be_bytes(fold(halves + (carried as u32 as u64)).to_ne_bytes()))
 }
 
 fn fold(mut total: u64) -> u16 {
