@@ -38,6 +38,18 @@ pub const FLOWS: &str = "FLOWS";
 pub const STATS: &str = "STATS";
 pub const SLEEPER: &str = "SLEEPER";
 
+/// Where an entrance finds the classifiers: an array of programs, by [`ENTRANCE_INGRESS`] and
+/// [`ENTRANCE_EGRESS`].
+///
+/// An entrance is a program of a few instructions in front of a classifier. Each network namespace
+/// but observer's own has its own pair: no program can ask in which namespace it runs before Linux
+/// 6.15 (`bpf_get_netns_cookie` for tc), and interface indices repeat. It leaves the number of its
+/// namespace in [`crate::stats::Counters::netns`] of its CPU and goes on to the classifier, which
+/// takes it from there.
+pub const ENTRANCES: &str = "ENTRANCES";
+pub const ENTRANCE_INGRESS: u32 = 0;
+pub const ENTRANCE_EGRESS: u32 = 1;
+
 /// The programs. The names are also what marks a clsact filter as ours, hence not just `ingress`.
 pub const TC_INGRESS: &str = "observe_ingress";
 pub const TC_EGRESS: &str = "observe_egress";

@@ -6,7 +6,7 @@
 
 use core::mem::offset_of;
 
-use crate::config::OWNER_SILENCE_NS;
+use crate::config::{LOOPBACK_IFINDEX, OWNER_SILENCE_NS};
 use crate::headers::{ACK, FIN, SYN, Tcp};
 
 #[cfg(test)]
@@ -22,8 +22,8 @@ pub struct FlowKey {
     pub high: [u64; 2],
     pub low_port: u16,
     pub high_port: u16,
-    /// Always zero: the kernel hashes every byte of a key.
-    pub reserved: u32,
+    /// What [`key_netns`] says.
+    pub netns: u32,
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 40);
@@ -35,13 +35,24 @@ pub struct HalfIndex(pub bool);
 impl FlowKey {
     /// The key of a segment, and the half that it belongs to.
     #[inline(always)]
-    pub fn new(source: ([u64; 2], u16), destination: ([u64; 2], u16)) -> (Self, HalfIndex) {
+    pub fn new(
+        source: ([u64; 2], u16),
+        destination: ([u64; 2], u16),
+        netns: u32,
+    ) -> (Self, HalfIndex) {
         let source_is_low = precedes(source, destination);
         let (low, high) = if source_is_low { (source, destination) } else { (destination, source) };
-        let key =
-            Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, reserved: 0 };
+        let key = Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, netns };
         (key, HalfIndex(!source_is_low))
     }
+}
+
+/// The network namespace as far as it tells one flow from another. What passes a loopback device
+/// never leaves its namespace, and each has the same addresses there. Everything else may pass
+/// several namespaces on its way, and is one flow wherever it is seen.
+#[inline(always)]
+pub const fn key_netns(netns: u32, ifindex: u32) -> u32 {
+    if ifindex == LOOPBACK_IFINDEX { netns } else { 0 }
 }
 
 /// Lexicographic order of the address bytes, then the port. Two endpoints that are equal (a socket
@@ -289,10 +300,17 @@ pub struct Handshake {
 pub const WAY_IN: u32 = 0;
 pub const WAY_OUT: u32 = 1;
 
-/// The number of an owner: never 0, because interface indices start at 1.
+/// The number of an owner, an interface of a namespace and a way through it: never 0.
+///
+/// Namespaces number their interfaces by themselves, from 1 on, so the namespace is mixed in: the
+/// multiplication by an odd number (2^32 divided by the golden ratio) spreads numbers that follow
+/// each other far apart. Should two ever meet, a copy of a segment counts as a retransmission.
 #[inline(always)]
-pub const fn owner(ifindex: u32, way: u32) -> u32 {
-    (ifindex << 1) | way
+pub const fn owner(netns: u32, ifindex: u32, way: u32) -> u32 {
+    match ((ifindex << 1) | way) ^ netns.wrapping_mul(0x9e37_79b1) {
+        0 => u32::MAX,
+        owner => owner,
+    }
 }
 
 /// Whether `a` lies after `b` on the circle of sequence numbers (RFC 9293 §3.4).

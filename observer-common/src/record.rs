@@ -49,14 +49,17 @@ pub struct RecordHeader {
     /// With [`NOTE_SKIPS`]: payload below this number, beyond what this record carries, stays in
     /// the kernel; 0 without.
     pub skip_until: u32,
+    /// The network namespace in which it was seen, as the number of its inode; 0 is observer's own.
+    pub netns: u32,
+    pub reserved: u32,
 }
 
 /// Bytes of [`RecordHeader`]; the captured bytes start here.
 pub const HEADER_LEN: usize = size_of::<RecordHeader>();
 
-const _: () = assert!(HEADER_LEN == 104);
+const _: () = assert!(HEADER_LEN == 112);
 const _: () = assert!(offset_of!(RecordHeader, source) == 24);
-const _: () = assert!(offset_of!(RecordHeader, skip_until) == HEADER_LEN - 4);
+const _: () = assert!(offset_of!(RecordHeader, reserved) == HEADER_LEN - 4);
 
 /// Most payload bytes one record holds. A super-segment is at most 64 KiB unless the device was
 /// set to BIG TCP.

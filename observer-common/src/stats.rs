@@ -79,6 +79,10 @@ pub const OUTCOME_SLOTS: usize = 32;
 pub struct Counters {
     /// Runs of a program, one for each segment or other packet.
     pub seen: u64,
+    /// The namespace of the segment that comes next, which an entrance has left here
+    /// ([`crate::config::ENTRANCES`]); no count of anything.
+    pub netns: u32,
+    pub reserved_netns: u32,
     /// Records on the ring; more than `Emitted` where segments needed several.
     pub records: u64,
     /// Payload bytes on the ring.
@@ -96,7 +100,7 @@ pub struct Counters {
     pub outcomes: [u64; OUTCOME_SLOTS],
 }
 
-const _: () = assert!(size_of::<Counters>() == 8 * (8 + OUTCOME_SLOTS));
+const _: () = assert!(size_of::<Counters>() == 8 * (9 + OUTCOME_SLOTS));
 const _: () = assert!((Outcome::Unreadable as usize) < OUTCOME_SLOTS);
 
 #[cfg(test)]

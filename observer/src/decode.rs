@@ -67,6 +67,7 @@ pub fn decode(record: &[u8], clock: ClockOffset) -> Result<Segment<'_>, DecodeEr
         payload,
         origin: Origin {
             ifindex: field.u32::<{ offset_of!(RecordHeader, ifindex) }>(),
+            netns: field.u32::<{ offset_of!(RecordHeader, netns) }>(),
             hook: match record::Hook::from_byte(hook) {
                 Some(record::Hook::TcIngress) => Hook::TcIngress,
                 Some(record::Hook::TcEgress) => Hook::TcEgress,
@@ -135,6 +136,7 @@ mod tests {
         put(offset_of!(RecordHeader, payload_len), &payload.to_ne_bytes());
         put(offset_of!(RecordHeader, captured_len), &captured.to_ne_bytes());
         put(offset_of!(RecordHeader, ifindex), &3u32.to_ne_bytes());
+        put(offset_of!(RecordHeader, netns), &4_026_532_277_u32.to_ne_bytes());
         put(offset_of!(RecordHeader, srtt_us), &250u32.to_ne_bytes());
         put(offset_of!(RecordHeader, retransmits), &2u32.to_ne_bytes());
         put(offset_of!(RecordHeader, records_lost), &9u32.to_ne_bytes());
@@ -158,6 +160,7 @@ mod tests {
         assert_eq!((segment.payload_len, segment.payload), (5, &b"abc"[..]));
         let expected = Origin {
             ifindex: 3,
+            netns: 4_026_532_277,
             hook: Hook::TcEgress,
             vlan: Some(100),
             socket_cookie: 77,

@@ -57,6 +57,12 @@ pub(crate) fn give_up_loading(works: impl Fn() -> bool) -> bool {
     keep_only(&[&FILES[..], &ATTACH[..]].concat()).is_ok()
 }
 
+/// The thread that enters other network namespaces and attaches there.
+pub(crate) fn keep_to_enter() {
+    // A thread that cannot give up what it has goes on as it was.
+    let _ = keep_only(&[&FILES[..], &ATTACH[..], &ENTER[..]].concat());
+}
+
 /// Gives up all others, for good.
 fn keep_only(list: &[Capability]) -> Result<(), caps::errors::CapsError> {
     let list: CapsHashSet = list.iter().copied().collect();
@@ -78,6 +84,14 @@ const FILES: [Capability; 4] = [
 /// For classifiers at interfaces, for packet sockets, and to look at other processes.
 const ATTACH: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_SYS_PTRACE];
+
+/// To enter, to load the programs that say where they are, and to hear of interfaces elsewhere.
+const ENTER: [Capability; 4] = [
+    Capability::CAP_SYS_ADMIN,
+    Capability::CAP_BPF,
+    Capability::CAP_PERFMON,
+    Capability::CAP_NET_BROADCAST,
+];
 
 #[cfg(test)]
 mod tests {

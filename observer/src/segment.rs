@@ -4,7 +4,10 @@
 //! from: a ring buffer, a capture file or a test.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use observer_common::flow::key_netns;
 
 /// Nanoseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,17 +71,38 @@ impl fmt::Display for Endpoint {
 }
 
 /// Both endpoints of a flow, in an order that does not depend on who sent the segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
     pub low: Endpoint,
     pub high: Endpoint,
+    /// The network namespace, where the same endpoints are others in another one
+    /// ([`Origin::key_netns`]); 0 elsewhere.
+    pub netns: u32,
 }
 
 impl FlowKey {
     pub fn new(a: Endpoint, b: Endpoint) -> Self {
         // The order that `Endpoint` has, in two comparisons of whole numbers.
         let order = |e: Endpoint| (u128::from_be_bytes(e.addr), e.port);
-        if order(a) <= order(b) { Self { low: a, high: b } } else { Self { low: b, high: a } }
+        let (low, high) = if order(a) <= order(b) { (a, b) } else { (b, a) };
+        Self { low, high, netns: 0 }
+    }
+
+    /// The key of the flow that the segment belongs to.
+    pub fn of(segment: &Segment<'_>) -> Self {
+        let netns = segment.origin.key_netns();
+        Self { netns, ..Self::new(segment.source, segment.destination) }
+    }
+}
+
+/// The namespace counts where there is one, so that the names of flows elsewhere stay what they are.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.low.hash(state);
+        self.high.hash(state);
+        if self.netns != 0 {
+            self.netns.hash(state);
+        }
     }
 }
 
@@ -182,6 +206,8 @@ pub enum Encapsulation {
 pub struct Origin {
     /// Index of the interface: the kernel's, or the one of a pcapng file.
     pub ifindex: u32,
+    /// The network namespace in which it was seen, as the number of its inode; 0 is observer's own.
+    pub netns: u32,
     pub hook: Hook,
     /// VLAN identifier (0 to 4095) of the outermost tag.
     pub vlan: Option<u16>,
@@ -203,6 +229,13 @@ pub struct Origin {
     pub skip_until: Option<SeqNumber>,
     /// The TCP or IP checksum was wrong, or a length contradicted another.
     pub damaged: bool,
+}
+
+impl Origin {
+    /// The namespace as far as it tells one flow from another: on loopback devices alone.
+    pub fn key_netns(&self) -> u32 {
+        key_netns(self.netns, self.ifindex)
+    }
 }
 
 /// What the engine asks of a live capture. A capture that does not follow it, or follows it late,

@@ -120,13 +120,17 @@ fn statistics_are_valid() {
     }
 }
 
+/// The inode of a network namespace that is not observer's own.
+const NETNS: u32 = 4_026_532_277;
+
 /// What the engine makes of bytes sent by turns, the client first.
 fn engine_lines(turns: &[&str], finish: bool) -> Vec<Value> {
     use observer::pipeline::{Config, Pipeline};
     use observer::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
     let ends = [Endpoint::v4([127, 0, 0, 1], 51234), Endpoint::v4([127, 0, 0, 1], 8080)];
     let mut engine = Pipeline::new(Config { headers: true, body_prefix: 5, ..Config::default() });
-    engine.name_interface(1, "lo");
+    engine.name_interface(NETNS, 1, "lo");
+    engine.name_netns(NETNS, "blue");
     let mut next = [1000, 9000];
     for (i, turn) in turns.iter().enumerate() {
         let (from, to) = (i % 2, (i + 1) % 2);
@@ -140,7 +144,7 @@ fn engine_lines(turns: &[&str], finish: bool) -> Vec<Value> {
             window: 1000,
             payload_len: turn.len() as u32,
             payload: turn.as_bytes(),
-            origin: Origin { ifindex: 1, ..Origin::default() },
+            origin: Origin { ifindex: 1, netns: NETNS, ..Origin::default() },
         });
         next[from] += turn.len() as u32;
     }

@@ -7,8 +7,8 @@ use crate::config::words;
 fn both_directions_share_a_key_and_differ_in_the_half() {
     let client = (words([1; 16]), 40000);
     let server = (words([2; 16]), 80);
-    let (there, half_there) = FlowKey::new(client, server);
-    let (back, half_back) = FlowKey::new(server, client);
+    let (there, half_there) = FlowKey::new(client, server, 0);
+    let (back, half_back) = FlowKey::new(server, client, 0);
     assert_eq!(there, back);
     assert_ne!(half_there, half_back);
 }
@@ -19,20 +19,20 @@ fn the_order_is_that_of_the_bytes_not_of_the_words() {
     let mut b = [0; 16];
     a[0] = 1;
     b[7] = 2;
-    let (key, _) = FlowKey::new((words(a), 1), (words(b), 2));
+    let (key, _) = FlowKey::new((words(a), 1), (words(b), 2), 0);
     assert_eq!(key.low, words(b));
     assert_eq!((key.low_port, key.high_port), (2, 1));
 }
 
 #[test]
 fn equal_addresses_are_told_apart_by_port() {
-    let (key, half) = FlowKey::new((words([7; 16]), 5000), (words([7; 16]), 80));
+    let (key, half) = FlowKey::new((words([7; 16]), 5000), (words([7; 16]), 80), 0);
     assert_eq!((key.low_port, key.high_port), (80, 5000));
     assert_eq!(half, HalfIndex(true));
 }
 
-const ETH: u32 = owner(2, WAY_IN);
-const BRIDGE: u32 = owner(3, WAY_IN);
+const ETH: u32 = owner(0, 2, WAY_IN);
+const BRIDGE: u32 = owner(0, 3, WAY_IN);
 const SECOND: u64 = OWNER_SILENCE_NS;
 
 fn data(next_seq: u32) -> Sight {

@@ -2,7 +2,7 @@
 //! User space sets the sizes and the globals before the programs load.
 
 use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, RingBuf};
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::head::Part;
@@ -35,6 +35,10 @@ pub static PARTS: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
 /// 1 while the reader sleeps on an empty ring and wants to be woken by the next record.
 #[map]
 pub static SLEEPER: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The classifiers, for the entrances of other network namespaces; nothing here reads it.
+#[map]
+pub static ENTRANCES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 
 #[unsafe(no_mangle)]
 pub static PORTS_ON: Setting<u32> = Setting(0);

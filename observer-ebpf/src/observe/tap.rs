@@ -26,7 +26,9 @@ pub fn run(skb: &Skb) {
     // SAFETY: the slot belongs to this CPU, and a program is not interrupted by another run here:
     // tc and packet sockets run with bottom halves disabled.
     let counters = unsafe { &mut *counters };
-    let outcome = match observe(skb, counters) {
+    // An entrance has left it just before, on this CPU; what comes without one is our own namespace's.
+    let netns = core::mem::take(&mut counters.netns);
+    let outcome = match observe(skb, netns, counters) {
         Ok(()) => Outcome::Emitted,
         Err(outcome) => outcome,
     };
@@ -37,7 +39,7 @@ pub fn run(skb: &Skb) {
 }
 
 #[inline(always)]
-fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
+fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome> {
     // The way out of the loopback device is the one that has the sender's socket, for both
     // halves; the way in shows the same skb again.
     let way = skb.way();
@@ -49,7 +51,9 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     let tcp = headers::find(skb, &mut tcp)?;
     filter::check(tcp)?;
     let source = (tcp.source, tcp.source_port);
-    let (key, HalfIndex(from_high)) = FlowKey::new(source, (tcp.destination, tcp.destination_port));
+    let destination = (tcp.destination, tcp.destination_port);
+    let key_netns = table::key_netns(netns, ifindex);
+    let (key, HalfIndex(from_high)) = FlowKey::new(source, destination, key_netns);
     let (flow, part) = flow::find(skb, tcp, &key, from_high)?;
     // SAFETY: the entry stays readable and writable until the program ends (RCU).
     let flow = unsafe { &mut *flow };
@@ -61,7 +65,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     // SAFETY: the helper has no preconditions.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
-    let moved = owner::claim(half, tcp, table::owner(ifindex, way), time_ns)?;
+    let moved = owner::claim(half, tcp, table::owner(netns, ifindex, way), time_ns)?;
     // The other half is another CPU's; only what has no payload depends on it.
     let opposite_skips = tcp.payload_len == 0 && opposite.skip != 0;
     let kept = skip::cut(skb, tcp, half, opposite_skips, state, is_next, time_ns)?;
@@ -83,7 +87,7 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
     // There is one on each CPU.
     let Some(draft) = DRAFTS.get_ptr_mut(0) else { return Err(Outcome::Unreadable) };
     // SAFETY: the draft belongs to this CPU, as in `run`.
-    describe(unsafe { &raw mut (*draft).header }, skb, tcp, time_ns, notes, &kept);
+    describe(unsafe { &raw mut (*draft).header }, skb, netns, tcp, time_ns, notes, &kept);
     match observe_emit(skb.raw(), tcp, draft, half, counters) {
         EMITTED => Ok(()),
         code => Err(Outcome::from_code(code)),
@@ -93,7 +97,15 @@ fn observe(skb: &Skb, counters: &mut Counters) -> Result<(), Outcome> {
 /// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
 /// plain stores into calls that store byte by byte.
 #[inline(always)]
-fn describe(header: *mut RecordHeader, skb: &Skb, tcp: &Tcp, time_ns: u64, notes: u8, kept: &Kept) {
+fn describe(
+    header: *mut RecordHeader,
+    skb: &Skb,
+    netns: u32,
+    tcp: &Tcp,
+    time_ns: u64,
+    notes: u8,
+    kept: &Kept,
+) {
     let socket = skb.socket();
     let vlan = match skb.vlan() {
         VLAN_NONE => tcp.vlan,
@@ -122,5 +134,7 @@ fn describe(header: *mut RecordHeader, skb: &Skb, tcp: &Tcp, time_ns: u64, notes
         (&raw mut (*header).hook).write_volatile(skb.hook as u8);
         (&raw mut (*header).notes).write_volatile(notes | kept.notes);
         (&raw mut (*header).skip_until).write_volatile(kept.skip_until);
+        (&raw mut (*header).netns).write_volatile(netns);
+        (&raw mut (*header).reserved).write_volatile(0);
     }
 }

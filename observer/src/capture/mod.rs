@@ -5,3 +5,4 @@ pub mod file;
 pub mod interfaces;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod namespaces;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 
+#[cfg(feature = "live")]
+use crate::capture::namespaces::Namespace;
 use crate::config::Network;
 
 /// Watches HTTP on this host from outside the programs that speak it.
@@ -225,6 +227,9 @@ pub(crate) struct CaptureArgs {
     /// Only flows with an address in this network at either end: 10.0.0.0/8, ::1
     #[arg(long = "host", value_name = "CIDR", value_delimiter = ',')]
     pub(crate) hosts: Vec<Network>,
+    /// Watch other network namespaces too: `all`, a process id, a name of `ip netns`, a path; may be repeated or a list
+    #[arg(long, value_name = "NETNS", value_delimiter = ',')]
+    pub(crate) netns: Vec<Namespace>,
     /// How to see traffic: classifiers on each interface, or one packet socket [default: auto]
     #[arg(long, value_name = "BACKEND")]
     pub(crate) backend: Option<BackendArg>,

@@ -68,6 +68,9 @@ pub(super) fn lay_over(args: &CaptureArgs, capture: &mut config::Capture) {
     if !args.interfaces.is_empty() {
         capture.interfaces.clone_from(&args.interfaces);
     }
+    if !args.netns.is_empty() {
+        capture.netns.clone_from(&args.netns);
+    }
     if !args.ports.is_empty() {
         capture.ports.clone_from(&args.ports);
     }

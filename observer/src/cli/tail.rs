@@ -17,6 +17,7 @@ use super::output::{Output, stdout};
 use super::run::lay_over;
 use super::{Failure, complain, engine_config, plural, shape, signals, summary};
 use crate::capture::interfaces;
+use crate::capture::namespaces::Namespace;
 use crate::config;
 use crate::daemon::worker::Worker;
 use crate::drive::{live, monotonic};
@@ -129,6 +130,15 @@ fn say_what_the_daemon_decides(args: &TailArgs, connection: &Connection) {
              capture here",
             refused.join(" and ")
         ));
+    }
+    let all = Namespace::All.to_string();
+    for namespace in args.capture.netns.iter().map(ToString::to_string) {
+        if !hello.netns.contains(&namespace) && !hello.netns.contains(&all) {
+            complain(format_args!(
+                "the daemon does not watch network namespace {namespace}: restart it with --netns, \
+                 or use --no-daemon to capture here"
+            ));
+        }
     }
     for name in args.capture.interfaces.iter().filter(|name| interfaces::is_plain(name)) {
         if !interfaces::includes(&hello.interfaces, name) {
@@ -253,9 +263,13 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     capture.tls &= out.only().is_none();
     let source = live::start(&capture, args.show.body, watch_dth)?;
     if args.show.format == Format::Pretty {
-        let interfaces = plural(source.n_interfaces() as u64, "interface");
+        let mut watched = plural(source.n_interfaces() as u64, "interface");
+        if !capture.netns.is_empty() {
+            let n = source.n_namespaces() as u64;
+            watched = format!("{watched} and {}", plural(n, "other network namespace"));
+        }
         let backend = source.backend();
-        complain(format_args!("watching {interfaces} through {backend}; Ctrl-C ends"));
+        complain(format_args!("watching {watched} through {backend}; Ctrl-C ends"));
     }
     let engine =
         pipeline::Config { limits: pipeline::Config::live().limits, ..engine_config(&args.show) };

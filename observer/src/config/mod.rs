@@ -18,6 +18,7 @@ use toml::de::{DeTable, DeValue};
 use self::check::Wrong;
 use self::metrics::Metrics;
 use self::sinks::Sink;
+use crate::capture::namespaces::Namespace;
 
 /// Everything `observer run` can be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -40,6 +41,12 @@ pub struct Config {
 pub struct Capture {
     /// Names of interfaces; `any` among them means all, later ones included.
     pub interfaces: Vec<String>,
+    /// Other network namespaces to watch.
+    #[serde(deserialize_with = "namespaces")]
+    pub netns: Vec<Namespace>,
+    /// How often to look whether what is attached is what exists.
+    #[serde(deserialize_with = "interval")]
+    pub reconcile: Duration,
     /// TCP ports, of which one must be at either end; empty for all.
     pub ports: Vec<u16>,
     /// Networks, of which one must hold either address; empty for all.
@@ -218,6 +225,14 @@ fn interval<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
     duration(&text).map_err(serde::de::Error::custom)
 }
 
+fn namespaces<'de, D>(deserializer: D) -> Result<Vec<Namespace>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let list = Vec::<String>::deserialize(deserializer)?;
+    list.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 fn some_duration<'de, D>(deserializer: D) -> Result<Option<Duration>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -260,6 +275,8 @@ impl Default for Capture {
     fn default() -> Self {
         Self {
             interfaces: vec!["any".to_owned()],
+            netns: Vec::new(),
+            reconcile: Duration::from_secs(60),
             ports: Vec::new(),
             hosts: Vec::new(),
             backend: Backend::Auto,
@@ -306,7 +323,20 @@ pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 
 /// All keys, by section. serde would find an unknown key as well, but could not name the nearest.
 const KEYS: &[(&str, &[&str])] = &[
-    ("capture", &["interfaces", "ports", "hosts", "backend", "ring_bytes", "max_flows", "tls"]),
+    (
+        "capture",
+        &[
+            "interfaces",
+            "netns",
+            "reconcile",
+            "ports",
+            "hosts",
+            "backend",
+            "ring_bytes",
+            "max_flows",
+            "tls",
+        ],
+    ),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
     ("engine", &["max_flows", "buffer_bytes"]),
     ("output", &["file"]),

@@ -24,7 +24,7 @@ fn an_empty_file_is_the_default() {
 
 #[test]
 fn values_are_taken() {
-    let text = "[capture]\ninterfaces = ['lo']\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
+    let text = "[capture]\ninterfaces = ['lo']\nnetns = ['all', 'blue']\nreconcile = '5m'\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
                 backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
                 buffer_bytes = 1048576\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
@@ -37,6 +37,8 @@ fn values_are_taken() {
         Config {
             capture: Capture {
                 interfaces: vec!["lo".into()],
+                netns: vec![Namespace::All, Namespace::File("/run/netns/blue".into())],
+                reconcile: Duration::from_secs(300),
                 ports: vec![80],
                 hosts,
                 backend: Backend::Socket,

@@ -50,6 +50,7 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             body_bytes: config.http.body_bytes,
             ws_messages: config.http.ws_messages,
             interfaces: config.capture.interfaces.clone(),
+            netns: config.capture.netns.iter().map(ToString::to_string).collect(),
             backend: format!("{:?}", config.capture.backend).to_lowercase(),
         };
         let (server, tails) = Server::start(&config.control.socket, &hello)?;
@@ -66,8 +67,12 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
     let started = live::start(&config.capture, config.http.body_bytes, false);
     let result = match started {
         Ok(source) => {
+            let elsewhere = match source.n_namespaces() {
+                0 => String::new(),
+                n => format!("; other network namespaces: {n}"),
+            };
             (orders.say)(&format!(
-                "watching through {}; interfaces: {}",
+                "watching through {}; interfaces: {}{elsewhere}",
                 source.backend(),
                 source.n_interfaces()
             ));

@@ -49,7 +49,8 @@ pub(super) fn apply<S: Source>(
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     let Config { capture, http, engine, output, sinks: _, control, stats, metrics, shutdown } = new;
     let Metrics { listen, routes, max_series } = metrics;
-    let Capture { interfaces, ports, hosts, backend, ring_bytes, max_flows, tls } = capture;
+    let Capture { interfaces, netns, reconcile, ports, hosts, backend, ring_bytes, max_flows, tls } =
+        capture;
     let Http { headers: _, body_bytes, ws_messages, ws_message_bytes } = http;
     let Engine { max_flows: engine_flows, buffer_bytes } = engine;
     let Control { socket } = control;
@@ -57,6 +58,8 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         (output, stats, shutdown);
     let keys = [
         ("[capture] interfaces", *interfaces != old.capture.interfaces),
+        ("[capture] netns", *netns != old.capture.netns),
+        ("[capture] reconcile", *reconcile != old.capture.reconcile),
         ("[capture] ports", *ports != old.capture.ports),
         ("[capture] hosts", *hosts != old.capture.hosts),
         ("[capture] backend", *backend != old.capture.backend),

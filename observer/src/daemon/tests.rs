@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::config;
+use crate::drive::Place;
 use crate::event::stats::Ledger;
 use crate::segment::{Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 
@@ -46,8 +47,8 @@ impl Source for Script<'_> {
 
     fn apply(&mut self, _: crate::segment::Directive) {}
 
-    fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {
-        tell(1, "veth7");
+    fn new_names(&mut self, mut tell: impl FnMut(Place, Option<&str>)) {
+        tell(Place::Interface { netns: 0, ifindex: 1 }, Some("veth7"));
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

@@ -56,7 +56,7 @@ impl FileEvents {
                 // The segment borrows the reader, so its interface's name can only come after it;
                 // an exchange takes two segments at least, so the name is there in time.
                 if let Some(name) = reader.interface_name(ifindex) {
-                    engine.name_interface(ifindex, name);
+                    engine.name_interface(0, ifindex, name);
                 }
                 return;
             }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Source;
+use super::{LateNames, Place, Source};
 use crate::capture::interfaces;
 use crate::capture::live::{
     self, Backend, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
@@ -16,8 +16,9 @@ use crate::segment::{Directive, Segment, Timestamp};
 /// A running capture.
 pub struct Live {
     capture: Capture,
-    /// The names that the engine has been told, by interface index.
-    told: BTreeMap<u32, String>,
+    /// The names that the engine has been told, and as of which version of the capture's.
+    told: BTreeMap<Place, String>,
+    version: Option<(u64, u64)>,
 }
 
 /// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
@@ -37,6 +38,8 @@ pub fn start(
             true => Interfaces::Any,
             false => Interfaces::Named(config.interfaces.clone()),
         },
+        namespaces: config.netns.clone(),
+        reconcile: config.reconcile,
         backend: match config.backend {
             config::Backend::Auto => Backend::Auto,
             config::Backend::Tc => Backend::Tc,
@@ -51,7 +54,7 @@ pub fn start(
         watch_tls: config.tls,
         ..Options::default()
     })?;
-    Ok(Live { capture, told: BTreeMap::new() })
+    Ok(Live { capture, told: BTreeMap::new(), version: None })
 }
 
 impl Live {
@@ -61,6 +64,11 @@ impl Live {
             Backend::Socket => "socket",
             Backend::Tc | Backend::Auto => "tc",
         }
+    }
+
+    /// How many other network namespaces are watched now.
+    pub fn n_namespaces(&self) -> usize {
+        self.capture.elsewhere().namespaces.len()
     }
 
     /// How many interfaces are watched now.
@@ -103,15 +111,40 @@ impl Source for Live {
         };
     }
 
-    fn new_names(&mut self, mut tell: impl FnMut(u32, &str)) {
-        let watched = || self.capture.interfaces().map(|link| (link.ifindex, link.name.as_str()));
-        if watched().eq(self.told.iter().map(|(index, name)| (*index, name.as_str()))) {
+    fn new_names(&mut self, mut tell: impl FnMut(Place, Option<&str>)) {
+        let version = Some(self.capture.names_version());
+        if version == self.version {
             return;
         }
-        for (index, name) in watched() {
-            tell(index, name);
+        self.version = version;
+        let elsewhere = self.capture.elsewhere();
+        let mut now = BTreeMap::new();
+        for link in self.capture.interfaces() {
+            now.insert(Place::Interface { netns: 0, ifindex: link.ifindex }, link.name.clone());
         }
-        self.told = watched().map(|(index, name)| (index, name.to_owned())).collect();
+        for ((netns, ifindex), name) in elsewhere.interfaces {
+            now.insert(Place::Interface { netns, ifindex }, name);
+        }
+        for (netns, name) in elsewhere.namespaces {
+            now.insert(Place::Netns(netns), name.unwrap_or_default());
+        }
+        for (place, name) in &now {
+            if self.told.get(place) != Some(name) {
+                tell(*place, Some(name));
+            }
+        }
+        for place in self.told.keys().filter(|place| !now.contains_key(place)) {
+            tell(*place, None);
+        }
+        self.told = now;
+    }
+
+    fn late_names(&self) -> Option<LateNames> {
+        let names = self.capture.elsewhere_names()?;
+        Some(Box::new(move |place| match place {
+            Place::Interface { netns, ifindex } => names.interface(netns, ifindex),
+            Place::Netns(netns) => names.netns(netns),
+        }))
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

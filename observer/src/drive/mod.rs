@@ -15,4 +15,4 @@ pub(crate) use self::clock::monotonic;
 #[cfg(feature = "live")]
 pub(crate) use self::clock::now;
 #[cfg(feature = "live")]
-pub use self::source::{Drive, Source};
+pub use self::source::{Drive, LateNames, Place, Source};

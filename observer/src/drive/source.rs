@@ -7,7 +7,7 @@ use super::monotonic;
 use crate::event::Event;
 use crate::event::stats::{Ledger, Snapshot};
 use crate::pipeline::{Config, Pipeline, Stats};
-use crate::segment::{Directive, Segment, Timestamp};
+use crate::segment::{Directive, Origin, Segment, Timestamp};
 use crate::tcp::TableStats;
 
 /// Where segments come from: a live capture, or a script in a test.
@@ -21,8 +21,14 @@ pub trait Source {
         handle: impl FnMut(&Segment<'_>),
     ) -> Result<usize, Self::Error>;
 
-    /// Tells the names of interfaces that have come or changed since the last call.
-    fn new_names(&mut self, tell: impl FnMut(u32, &str));
+    /// Tells the names of places that have come, changed or gone since the last call.
+    fn new_names(&mut self, tell: impl FnMut(Place, Option<&str>));
+
+    /// Finds the names of places that have come since the last call of [`Source::new_names`], where
+    /// there can be such: segments may come from there meanwhile.
+    fn late_names(&self) -> Option<LateNames> {
+        None
+    }
 
     /// What went wrong without stopping the capture, since the last call.
     fn take_warnings(&mut self) -> Vec<String>;
@@ -42,6 +48,16 @@ pub trait Source {
     /// The kernel's account so far.
     fn ledger(&self) -> Result<Ledger, Self::Error>;
 }
+
+/// Where segments are seen. Namespaces are known by inode; 0 is observer's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    Interface { netns: u32, ifindex: u32 },
+    Netns(u32),
+}
+
+/// The name of a place, empty where it has none; `None` where it is not known.
+pub type LateNames = Box<dyn Fn(Place) -> Option<String>>;
 
 /// A source and the engine behind it.
 #[derive(Debug)]
@@ -64,9 +80,13 @@ impl<S: Source> Drive<S> {
         mut handle: impl FnMut(Event),
     ) -> Result<usize, S::Error> {
         let Self { source, engine, .. } = self;
-        source.new_names(|index, name| engine.name_interface(index, name));
+        source.new_names(|place, name| tell(engine, place, name));
+        let late_names = source.late_names();
         let mut last = None;
         let n_segments = source.poll(patience, |segment| {
+            if let Some(late_names) = &late_names {
+                learn(engine, &segment.origin, late_names);
+            }
             engine.handle_segment(segment);
             drain(engine, &mut handle);
             last = Some(segment.time);
@@ -110,6 +130,7 @@ impl<S: Source> Drive<S> {
     pub fn finish(&mut self, mut handle: impl FnMut(Event)) {
         let Self { source, engine, .. } = self;
         source.detach();
+        source.new_names(|place, name| tell(engine, place, name));
         loop {
             let polled = source.poll(Duration::ZERO, |segment| {
                 engine.handle_segment(segment);
@@ -134,6 +155,30 @@ impl<S: Source> Drive<S> {
             engine: Some(counters(self.engine.stats())),
             sinks: Vec::new(),
             tail: None,
+        }
+    }
+}
+
+fn tell(engine: &mut Pipeline, place: Place, name: Option<&str>) {
+    match (place, name) {
+        (Place::Interface { netns, ifindex }, Some(name)) => {
+            engine.name_interface(netns, ifindex, name);
+        }
+        (Place::Interface { netns, ifindex }, None) => engine.forget_interface(netns, ifindex),
+        (Place::Netns(netns), Some(name)) => engine.name_netns(netns, name),
+        (Place::Netns(netns), None) => engine.forget_netns(netns),
+    }
+}
+
+/// The first segment from another namespace may be faster than the news of it.
+fn learn(engine: &mut Pipeline, origin: &Origin, names: &LateNames) {
+    let Origin { netns, ifindex, .. } = *origin;
+    if netns == 0 || engine.knows_interface(netns, ifindex) {
+        return;
+    }
+    for place in [Place::Interface { netns, ifindex }, Place::Netns(netns)] {
+        if let Some(name) = names(place) {
+            tell(engine, place, Some(&name));
         }
     }
 }

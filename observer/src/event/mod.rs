@@ -20,7 +20,7 @@ mod websocket;
 
 pub use self::closed::Closed;
 pub use self::dth::{DthPhase, TcpDth};
-pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity, Timing};
+pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity, Netns, Timing};
 pub use self::redact::Redactor;
 pub(crate) use self::text::escape;
 pub use self::tls::TlsFlow;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Capture;
 use super::text::Shown;
+use super::{Capture, Netns};
 use crate::segment::Endpoint;
 
 #[derive(Serialize)]
@@ -96,6 +96,8 @@ impl fmt::Display for ExchangeName {
 #[derive(Serialize)]
 pub(super) struct CaptureObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    netns: Option<NetnsObject<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     interface: Option<&'a str>,
     hook: &'static str,
     backend: &'static str,
@@ -105,9 +107,19 @@ pub(super) struct CaptureObject<'a> {
     encapsulation: Option<&'static str>,
 }
 
+#[derive(Serialize)]
+struct NetnsObject<'a> {
+    inode: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
 impl<'a> CaptureObject<'a> {
     pub(super) fn new(capture: &'a Capture) -> Self {
+        let netns =
+            |netns: &'a Netns| NetnsObject { inode: netns.inode, name: netns.name.as_deref() };
         Self {
+            netns: capture.netns.as_ref().map(netns),
             interface: capture.interface.as_deref(),
             hook: capture.hook,
             backend: capture.backend,

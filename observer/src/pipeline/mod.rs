@@ -6,13 +6,14 @@ mod connection;
 mod dth;
 mod ending;
 mod hold;
+mod names;
 mod tls;
 mod tunnels;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use self::connection::Connection;
+use self::names::Names;
 use crate::event::{Capture, Event, FlowFacts, HttpExchange, Integrity, Redactor};
 use crate::message::{Exchange, Pairing, State};
 use crate::segment::{Directive, Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
@@ -82,20 +83,36 @@ impl Pipeline {
         let output = Output {
             config,
             events: VecDeque::new(),
-            interfaces: Vec::new(),
+            names: Names::default(),
             stats: Stats::default(),
         };
         Self { flows, output }
     }
 
-    /// Tells the name of an interface index for the events to come.
-    pub fn name_interface(&mut self, ifindex: u32, name: &str) {
-        let interfaces = &mut self.output.interfaces;
-        match interfaces.iter_mut().find(|(index, _)| *index == ifindex) {
-            Some((_, known)) if **known == *name => {}
-            Some((_, known)) => *known = Arc::from(name),
-            None => interfaces.push((ifindex, Arc::from(name))),
-        }
+    /// Tells the name of an interface for the events to come. `netns` is the inode of its network
+    /// namespace, 0 for observer's own.
+    pub fn name_interface(&mut self, netns: u32, ifindex: u32, name: &str) {
+        self.output.names.tell(netns, ifindex, name);
+    }
+
+    /// The interface is gone. What happened there may still be told for a while.
+    pub fn forget_interface(&mut self, netns: u32, ifindex: u32) {
+        self.output.names.forget(netns, ifindex);
+    }
+
+    /// Whether it was told the name of an interface.
+    pub fn knows_interface(&self, netns: u32, ifindex: u32) -> bool {
+        self.output.names.has(netns, ifindex)
+    }
+
+    /// Tells the name of a network namespace; an empty one where it has none.
+    pub fn name_netns(&mut self, netns: u32, name: &str) {
+        self.output.names.tell(netns, 0, name);
+    }
+
+    /// The namespace is gone.
+    pub fn forget_netns(&mut self, netns: u32) {
+        self.output.names.forget(netns, 0);
     }
 
     /// Whether later events tell of every header field.
@@ -146,7 +163,7 @@ impl Pipeline {
 struct Output {
     config: Config,
     events: VecDeque<Event>,
-    interfaces: Vec<(u32, Arc<str>)>,
+    names: Names,
     stats: Stats,
 }
 
@@ -229,9 +246,9 @@ impl Output {
             Hook::Socket => ("socket", "socket"),
             Hook::File => ("file", "file"),
         };
-        let known = self.interfaces.iter().find(|(index, _)| *index == origin.ifindex);
         Capture {
-            interface: known.map(|(_, name)| Arc::clone(name)),
+            netns: self.names.netns(origin),
+            interface: self.names.interface(origin),
             hook,
             backend,
             vlan: origin.vlan,

@@ -46,7 +46,7 @@ impl Closed {
         if self.entries.is_empty() || segment.flags.contains(TcpFlags::SYN) {
             return false;
         }
-        let key = FlowKey::new(segment.source, segment.destination);
+        let key = FlowKey::of(segment);
         let Some(entry) = self.entries.get(&key) else { return false };
         let [low, high] = entry.ends;
         let side = if segment.source == key.low { Side::Low } else { Side::High };

@@ -146,7 +146,7 @@ impl<A: Application> FlowTable<A> {
     /// Takes one segment.
     pub fn handle_segment(&mut self, segment: &Segment<'_>, out: &mut A::Output) {
         self.stats.segments = self.stats.segments.saturating_add(1);
-        let key = FlowKey::new(segment.source, segment.destination);
+        let key = FlowKey::of(segment);
         let hash = self.hash(&key);
         if let Some(slot) = self.find(hash, &key) {
             let taken =
@@ -203,7 +203,7 @@ impl<A: Application> FlowTable<A> {
     fn hash(&self, key: &FlowKey) -> u64 {
         let ports = u32::from(key.low.port) << 16 | u32::from(key.high.port);
         let (low, high) = (u128::from_ne_bytes(key.low.addr), u128::from_ne_bytes(key.high.addr));
-        self.hasher.hash_one((low, high, ports))
+        self.hasher.hash_one((low, high, u64::from(key.netns) << 32 | u64::from(ports)))
     }
 
     fn slot(&self, slot: u32) -> Option<&Slot<A>> {

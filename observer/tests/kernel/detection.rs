@@ -58,7 +58,7 @@ fn a_flow_that_was_turned_off_stays_off_until_a_new_connection() {
     let get = Tcp::data(b"GET / HTTP/1.1\r\n\r\n");
     rig.send(&get.frame()).is(Outcome::Emitted);
     let mapped = |a: [u8; 4]| std::net::Ipv4Addr::from(a).to_ipv6_mapped().octets();
-    let (key, _) = FlowKey::new((words(mapped(CLIENT)), 40000), (words(mapped(SERVER)), 80));
+    let (key, _) = FlowKey::new((words(mapped(CLIENT)), 40000), (words(mapped(SERVER)), 80), 0);
     let off = Flow { state: STATE_OFF, ..Flow::EMPTY };
     // Overwrites the entry that the kernel made, so the keys are the same on both sides.
     rig.flows.insert(Wire(key), Wire(off), 2).unwrap();

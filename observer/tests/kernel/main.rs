@@ -15,6 +15,7 @@ mod frames;
 mod helpers;
 mod mark;
 mod needs;
+mod netns;
 mod owner;
 mod rig;
 mod skip;

@@ -23,6 +23,7 @@ mod killed;
 mod ledger;
 mod load;
 mod metrics;
+mod netns;
 mod privileges;
 mod quiet;
 mod recipes;

@@ -49,6 +49,15 @@ impl Clsact {
         Ok(TcHandle::from(mark.handle()))
     }
 
+    pub(super) fn has(&self, ifindex: u32) -> bool {
+        self.qdiscs.contains_key(&ifindex)
+    }
+
+    /// Leaves all qdiscs as they are. Says whether there were any.
+    pub(super) fn abandon(&mut self) -> bool {
+        !std::mem::take(&mut self.qdiscs).is_empty()
+    }
+
     pub(super) fn forget(&mut self, ifindex: u32) {
         self.qdiscs.remove(&ifindex);
     }
@@ -145,6 +154,12 @@ fn holds_program(pid: u32, program_id: u32) -> bool {
         let info = std::fs::read_to_string(entry.path()).unwrap_or_default();
         info.lines().filter_map(|line| line.strip_prefix("prog_id:")).any(|id| id.trim() == wanted)
     })
+}
+
+/// Whether a filter at the hook is this program.
+pub(super) fn holds(ifindex: u32, hook: u16, program_id: u32) -> Result<bool, NetlinkError> {
+    let there = filters(ifindex, hook)?;
+    Ok(there.iter().any(|filter| filter.program_id == Some(program_id)))
 }
 
 pub(super) fn filters(ifindex: u32, hook: u16) -> Result<Vec<Filter>, NetlinkError> {

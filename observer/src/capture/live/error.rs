@@ -26,6 +26,14 @@ pub enum CaptureError {
     #[error("no such interface: {} (there are: {})", .missing.join(", "), .present.join(", "))]
     NoSuchInterface { missing: Vec<String>, present: Vec<String> },
 
+    #[error(
+        "other network namespaces can be watched through tc alone: a packet socket would keep them alive"
+    )]
+    NamespacesNeedTc,
+
+    #[error("there is no process {pid} whose network namespace could be watched")]
+    NoSuchProcess { pid: u32 },
+
     #[error("{n_hosts} host filters are more than {max}: name fewer, or wider networks")]
     TooManyHosts { n_hosts: usize, max: usize },
 

@@ -135,6 +135,8 @@ mod tests {
             flows: 3,
             owner_moves: 4,
             wakeups: 5,
+            netns: 0,
+            reserved_netns: 0,
             since_look: 6,
             reserved: 0,
             outcomes,

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use netlink_sys::{Socket, SocketAddr};
 
 use super::netlink::{self, NetlinkError, failed};
@@ -17,6 +17,21 @@ pub struct Interface {
     pub ifindex: u32,
     pub name: String,
     pub is_loopback: bool,
+}
+
+/// An interface, and the other end of it.
+pub(super) struct Link {
+    pub(super) interface: Interface,
+    /// Of a veth pair.
+    pub(super) peer: Option<Peer>,
+}
+
+/// The other end of a veth pair.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) ifindex: u32,
+    /// The number that this namespace has for the peer's; `None` when it is the same.
+    pub(super) nsid: Option<i32>,
 }
 
 /// Something happened to an interface.
@@ -48,14 +63,7 @@ impl Links {
 
     /// Every interface there is now.
     pub(super) fn list(&self) -> Result<Vec<Interface>, NetlinkError> {
-        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-        let mut found = Vec::new();
-        netlink::dump(request, |message| {
-            if let RouteNetlinkMessage::NewLink(link) = message {
-                found.extend(interface(&link));
-            }
-        })?;
-        Ok(found)
+        Ok(list_links()?.into_iter().map(|link| link.interface).collect())
     }
 
     /// What has happened since the last call. When there was more than the socket could hold, the
@@ -94,6 +102,34 @@ impl Interface {
         // SAFETY: the name ends with a zero byte and outlives the call.
         unsafe { libc::if_nametoindex(name.as_ptr()) == self.ifindex }
     }
+}
+
+/// Every interface of the calling thread's namespace.
+pub(super) fn list_links() -> Result<Vec<Link>, NetlinkError> {
+    let mut found = Vec::new();
+    netlink::dump(RouteNetlinkMessage::GetLink(LinkMessage::default()), |message| {
+        if let RouteNetlinkMessage::NewLink(link) = message {
+            let peer = peer(&link);
+            found.extend(interface(&link).map(|interface| Link { interface, peer }));
+        }
+    })?;
+    Ok(found)
+}
+
+fn peer(link: &LinkMessage) -> Option<Peer> {
+    let mut is_veth = false;
+    let (mut ifindex, mut nsid) = (None, None);
+    for attribute in &link.attributes {
+        match attribute {
+            LinkAttribute::LinkInfo(infos) => {
+                is_veth = infos.contains(&LinkInfo::Kind(InfoKind::Veth));
+            }
+            LinkAttribute::Link(index) => ifindex = Some(*index),
+            LinkAttribute::LinkNetNsId(id) => nsid = Some(*id),
+            _ => {}
+        }
+    }
+    ifindex.filter(|_| is_veth).map(|ifindex| Peer { ifindex, nsid })
 }
 
 fn interface(link: &LinkMessage) -> Option<Interface> {

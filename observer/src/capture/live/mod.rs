@@ -8,10 +8,12 @@
 mod clock;
 mod clsact;
 mod error;
+mod follow;
 mod ledger;
 mod links;
 mod marker;
 mod netlink;
+mod netns;
 mod object;
 mod options;
 mod privileges;
@@ -20,13 +22,14 @@ mod socket;
 pub mod survey;
 mod tc;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use error::CaptureError;
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
 pub use marker::{Marked, Marker, Selection};
+pub use netns::{Elsewhere, ElsewhereNames};
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
 use observer_common::flow::{STATE_HTTP, STATE_QUIET};
@@ -35,7 +38,8 @@ use crate::capture::interfaces;
 use crate::decode::decode;
 use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
 use clock::Clock;
-use links::{Change, Links};
+use links::Links;
+use netns::Follower;
 use object::Object;
 use ring::Reader;
 use socket::PacketSocket;
@@ -45,6 +49,7 @@ use tc::Taps;
 pub struct Capture {
     // The order of the fields is the order of the drop: first nothing attaches any more.
     tap: Tap,
+    elsewhere: Option<Follower>,
     links: Links,
     reader: Reader,
     object: Object,
@@ -52,6 +57,12 @@ pub struct Capture {
     wanted: Interfaces,
     is_detached: bool,
     attached: BTreeMap<u32, Interface>,
+    /// Interfaces that could not be watched, and were complained about.
+    refused: BTreeSet<u32>,
+    /// Counts the changes of `attached`.
+    version: u64,
+    reconcile_ns: u64,
+    reconcile_due: Timestamp,
     warnings: Vec<String>,
     undecodable: u64,
 }
@@ -68,7 +79,7 @@ impl Capture {
         let mut warnings = Vec::new();
         let links = Links::open()?;
         let present = links.list()?;
-        let chosen = choose(&options.interfaces, &present, &mut warnings)?;
+        let chosen = choose(options, &present, &mut warnings)?;
         clsact::sweep(&present);
         let mut object = Object::load(options)?;
         let tap = match options.backend {
@@ -86,19 +97,33 @@ impl Capture {
                 }
             },
         };
+        let elsewhere = match &tap {
+            _ if options.namespaces.is_empty() => None,
+            Tap::Tc(_) => Some(Follower::start(options, object.hall()?)?),
+            // A socket keeps its namespace alive, also when everybody else has left it.
+            Tap::Socket(_) => return Err(CaptureError::NamespacesNeedTc),
+        };
         let attached = match &tap {
             Tap::Tc(taps) => chosen.into_iter().filter(|link| taps.holds(link.ifindex)).collect(),
             Tap::Socket(_) => chosen,
         };
+        let clock = Clock::new();
+        let reconcile_ns = u64::try_from(options.reconcile.as_nanos()).unwrap_or(u64::MAX);
+        let reconcile_due = clock.now().after(reconcile_ns);
         Ok(Self {
             reader: Reader::new(object.take_ring()?, object.take_sleeper()?, links.fd())?,
             tap,
+            elsewhere,
             links,
             object,
-            clock: Clock::new(),
+            clock,
             wanted: options.interfaces.clone(),
             is_detached: false,
             attached: attached.into_iter().map(|link| (link.ifindex, link)).collect(),
+            refused: BTreeSet::new(),
+            version: 0,
+            reconcile_due,
+            reconcile_ns,
             warnings,
             undecodable: 0,
         })
@@ -125,6 +150,9 @@ impl Capture {
         if polled.links_changed {
             self.follow_links()?;
         }
+        if self.clock.now() >= self.reconcile_due {
+            self.reconcile()?;
+        }
         Ok(polled.n_records)
     }
 
@@ -141,7 +169,9 @@ impl Capture {
 
     /// What went wrong without stopping the capture, since the last call.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.elsewhere.iter().flat_map(Follower::take_warnings));
+        warnings
     }
 
     /// The backend in use: `Tc` or `Socket`, never `Auto`.
@@ -160,6 +190,21 @@ impl Capture {
     /// The name of a watched interface.
     pub fn interface_name(&self, ifindex: u32) -> Option<&str> {
         self.attached.get(&ifindex).map(|link| link.name.as_str())
+    }
+
+    /// Counts the changes of [`Capture::interfaces`] and of [`Capture::elsewhere`].
+    pub fn names_version(&self) -> (u64, u64) {
+        (self.version, self.elsewhere.as_ref().map_or(0, Follower::version))
+    }
+
+    /// What is watched in other network namespaces now.
+    pub fn elsewhere(&self) -> Elsewhere {
+        self.elsewhere.as_ref().map(Follower::elsewhere).unwrap_or_default()
+    }
+
+    /// The names of what is watched in other network namespaces, to ask for while segments come.
+    pub fn elsewhere_names(&self) -> Option<ElsewhereNames> {
+        self.elsewhere.as_ref().map(Follower::names)
     }
 
     /// The kernel's counters, summed over the CPUs.
@@ -209,65 +254,12 @@ impl Capture {
     /// polled, and the ledger is final.
     pub fn detach(&mut self) {
         self.is_detached = true;
+        if let Some(elsewhere) = &mut self.elsewhere {
+            elsewhere.release();
+        }
         match &mut self.tap {
             Tap::Tc(taps) => taps.release(),
             Tap::Socket(socket) => socket.release(),
-        }
-    }
-
-    /// Attaches to what has come and lets go of what went.
-    fn follow_links(&mut self) -> Result<(), CaptureError> {
-        for change in self.links.changes()? {
-            match change {
-                Change::Gone(ifindex) => self.let_go(ifindex),
-                Change::Present(link) => self.meet(link),
-                Change::All(links) => {
-                    let is_gone = |ifindex: &u32| !links.iter().any(|it| it.ifindex == *ifindex);
-                    let gone: Vec<_> = self.attached.keys().copied().filter(is_gone).collect();
-                    gone.into_iter().for_each(|ifindex| self.let_go(ifindex));
-                    links.into_iter().for_each(|link| self.meet(link));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn let_go(&mut self, ifindex: u32) {
-        self.attached.remove(&ifindex);
-        match &mut self.tap {
-            Tap::Tc(taps) => taps.forget(ifindex),
-            Tap::Socket(socket) => socket.forget(ifindex),
-        }
-    }
-
-    fn meet(&mut self, link: Interface) {
-        if self.is_detached {
-            return;
-        }
-        if !self.wanted.includes(&link.name) {
-            // It may have had a name that was wanted.
-            if self.attached.contains_key(&link.ifindex) {
-                self.let_go(link.ifindex);
-            }
-            return;
-        }
-        let is_new = !self.attached.contains_key(&link.ifindex);
-        if is_new && !link.is_current() {
-            // Attaching goes by name, and the name may be another's by now.
-            return;
-        }
-        let result = match &mut self.tap {
-            Tap::Tc(taps) if is_new => taps.attach(&mut self.object, &link),
-            Tap::Socket(socket) if is_new => socket.add(&mut self.object, &link),
-            _ => Ok(()),
-        };
-        match result {
-            Ok(()) => {
-                self.attached.insert(link.ifindex, link);
-            }
-            // Gone or renamed meanwhile; the message about that is on its way.
-            Err(_) if !link.is_current() => {}
-            Err(error) => self.warnings.push(format!("not watching {}: {error}", link.name)),
         }
     }
 }
@@ -275,16 +267,21 @@ impl Capture {
 /// The interfaces that were asked for and are there. A name that is missing is a warning while
 /// another is there; in `Any` an interface that cannot be watched never fails the start.
 fn choose(
-    wanted: &Interfaces,
+    options: &Options,
     present: &[Interface],
     warnings: &mut Vec<String>,
 ) -> Result<Vec<Interface>, CaptureError> {
+    let wanted = &options.interfaces;
     let chosen: Vec<_> =
         present.iter().filter(|link| wanted.includes(&link.name)).cloned().collect();
     let Interfaces::Named(names) = wanted else { return Ok(chosen) };
     let is_there = |name: &String| present.iter().any(|link| link.name == *name);
     let is_missing = |name: &&String| interfaces::is_plain(name) && !is_there(name);
     let missing: Vec<_> = names.iter().filter(is_missing).cloned().collect();
+    // It may be in one of the other namespaces.
+    if !options.namespaces.is_empty() {
+        return Ok(chosen);
+    }
     if chosen.is_empty() && !missing.is_empty() {
         let present = present.iter().map(|link| link.name.clone()).collect();
         return Err(CaptureError::NoSuchInterface { missing, present });

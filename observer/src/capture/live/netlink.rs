@@ -39,6 +39,14 @@ pub(super) fn dump(
     exchange(request, NLM_F_DUMP, each)
 }
 
+/// Asks a question with one answer.
+pub(super) fn ask(
+    request: RouteNetlinkMessage,
+    each: impl FnMut(RouteNetlinkMessage),
+) -> Result<(), NetlinkError> {
+    exchange(request, NLM_F_ACK, each)
+}
+
 /// Asks for something to be done.
 pub(super) fn change(request: RouteNetlinkMessage) -> Result<(), NetlinkError> {
     exchange(request, NLM_F_ACK, |_| {})

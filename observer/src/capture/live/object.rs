@@ -1,14 +1,18 @@
 //! The loaded eBPF object: its globals before the load, its maps and programs after.
 
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-use aya::maps::{Array, HashMap, MapData, MapError, MapType, PerCpuArray, RingBuf};
+use aya::maps::{
+    Array, HashMap, Map, MapData, MapError, MapType, PerCpuArray, ProgramArray, RingBuf,
+};
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS, words};
 use observer_common::flow::{self, STATE_OFF};
 use observer_common::stats::Counters;
 
+use super::netns::Hall;
 use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
 use crate::segment::FlowKey;
 
@@ -19,6 +23,7 @@ pub(super) struct Object {
     ebpf: Ebpf,
     flows: HashMap<MapData, Wire<flow::FlowKey>, Wire<flow::Flow>>,
     stats: PerCpuArray<MapData, Wire<Counters>>,
+    stats_fd: OwnedFd,
 }
 
 /// A type that both sides share, as plain bytes.
@@ -46,8 +51,9 @@ impl Object {
             Err(error) => return Err(explain(error, options.backend)),
         };
         let flows = take(&mut ebpf, config::FLOWS)?.try_into()?;
-        let stats = take(&mut ebpf, config::STATS)?.try_into()?;
-        Ok(Self { ebpf, flows, stats })
+        let stats = take(&mut ebpf, config::STATS)?;
+        let stats_fd = descriptor(&stats, config::STATS)?;
+        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd })
     }
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
@@ -82,6 +88,24 @@ impl Object {
 
     pub(super) fn take_sleeper(&mut self) -> Result<Array<MapData, u32>, CaptureError> {
         Ok(take(&mut self.ebpf, config::SLEEPER)?.try_into()?)
+    }
+
+    /// Opens the classifiers, once they are loaded, to entrances.
+    pub(super) fn hall(&mut self) -> Result<Hall, CaptureError> {
+        let classifiers = take(&mut self.ebpf, config::ENTRANCES)?;
+        let classifiers_fd = descriptor(&classifiers, config::ENTRANCES)?;
+        let mut classifiers = ProgramArray::try_from(classifiers)?;
+        for (index, program) in [
+            (config::ENTRANCE_INGRESS, config::TC_INGRESS),
+            (config::ENTRANCE_EGRESS, config::TC_EGRESS),
+        ] {
+            let fd = self.classifier(program)?.fd();
+            let fd = fd.map_err(|source| CaptureError::Program { program, source })?;
+            classifiers.set(index, fd, 0)?;
+        }
+        let stats = self.stats_fd.try_clone();
+        let stats = stats.map_err(CaptureError::system("duplicate a descriptor"))?;
+        Ok(Hall { stats, classifiers, classifiers_fd })
     }
 
     pub(super) fn ledger(&self) -> Result<Ledger, CaptureError> {
@@ -131,7 +155,7 @@ fn wire(key: &FlowKey) -> Wire<flow::FlowKey> {
         high: words(key.high.addr),
         low_port: key.low.port,
         high_port: key.high.port,
-        reserved: 0,
+        netns: key.netns,
     })
 }
 
@@ -224,6 +248,14 @@ fn ring_bytes(wanted: u32) -> u32 {
 
 pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
     ebpf.take_map(name).ok_or(CaptureError::Incomplete(name))
+}
+
+fn descriptor(map: &Map, name: &'static str) -> Result<OwnedFd, CaptureError> {
+    let (Map::PerCpuArray(data) | Map::ProgramArray(data)) = map else {
+        return Err(CaptureError::Incomplete(name));
+    };
+    let duplicate = data.fd().as_fd().try_clone_to_owned();
+    duplicate.map_err(CaptureError::system("duplicate a descriptor"))
 }
 
 /// A failure to create the maps, with its cause where that can be found out.

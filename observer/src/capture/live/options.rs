@@ -1,13 +1,19 @@
 //! What a capture can be asked for.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use crate::capture::interfaces;
+use crate::capture::namespaces::Namespace;
 
 /// How to capture, and what.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub interfaces: Interfaces,
+    /// Other network namespaces to watch; needs tc.
+    pub namespaces: Vec<Namespace>,
+    /// How often to look whether what is attached is what exists.
+    pub reconcile: Duration,
     pub backend: Backend,
     /// How the tc backend attaches.
     pub tc_attach: TcAttach,
@@ -34,6 +40,8 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             interfaces: Interfaces::Any,
+            namespaces: Vec::new(),
+            reconcile: Duration::from_secs(60),
             backend: Backend::Auto,
             tc_attach: TcAttach::Auto,
             ports: Vec::new(),

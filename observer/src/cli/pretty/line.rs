@@ -194,7 +194,15 @@ fn endpoints(event: &Value, layout: Layout) -> String {
     if layout.is_short() {
         return shorten(&end(from, false), MIN_ENDPOINTS);
     }
-    format!("{} → {}", end(from, layout == Layout::Wide || !known), end(to, true))
+    let place = netns(event).map_or_else(String::new, |place| format!(" @{place}"));
+    format!("{} → {}{place}", end(from, layout == Layout::Wide || !known), end(to, true))
+}
+
+/// The network namespace, where it is not observer's own: many have the same addresses.
+fn netns(event: &Value) -> Option<String> {
+    let at = |key: &str| format!("/obs/capture/netns/{key}");
+    let inode = number_at(event, &at("inode"))?;
+    Some(text_at(event, &at("name")).map_or_else(|| inode.to_string(), harmless))
 }
 
 fn method(event: &Value) -> String {

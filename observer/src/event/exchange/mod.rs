@@ -35,11 +35,21 @@ pub struct FlowFacts {
 /// Where the flow was captured.
 #[derive(Clone, Debug)]
 pub struct Capture {
+    /// Where it is not observer's own.
+    pub netns: Option<Netns>,
     pub interface: Option<Arc<str>>,
     pub hook: &'static str,
     pub backend: &'static str,
     pub vlan: Option<u16>,
     pub encapsulation: Option<&'static str>,
+}
+
+/// A network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Netns {
+    pub inode: u32,
+    /// The name that `ip netns` gave it.
+    pub name: Option<Arc<str>>,
 }
 
 /// What impairs the event. All zero and false: nothing.

@@ -136,6 +136,15 @@ fn write_tcp(event: &HttpExchange, json: &mut Json<'_>) {
 
 fn write_capture(capture: &Capture, json: &mut Json<'_>) {
     json.raw("{");
+    if let Some(netns) = &capture.netns {
+        json.raw(r#""netns":{"inode":"#);
+        json.number(netns.inode.into());
+        if let Some(name) = netns.name.as_deref() {
+            json.raw(r#","name":"#);
+            json.text(name.as_bytes());
+        }
+        json.raw("},");
+    }
     if let Some(interface) = capture.interface.as_deref() {
         json.raw(r#""interface":"#);
         json.text(interface.as_bytes());

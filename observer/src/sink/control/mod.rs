@@ -32,6 +32,8 @@ pub struct Hello {
     pub body_bytes: u32,
     pub ws_messages: bool,
     pub interfaces: Vec<String>,
+    /// Other network namespaces that it watches.
+    pub netns: Vec<String>,
     pub backend: String,
 }
 
@@ -150,6 +152,7 @@ impl Hello {
             "body_bytes": self.body_bytes,
             "ws_messages": self.ws_messages,
             "interfaces": self.interfaces,
+            "netns": self.netns,
             "backend": self.backend,
         }});
         format!("{hello}\n")
@@ -173,14 +176,17 @@ impl Hello {
             }
             None => return Err("what listens there is no observer daemon".to_owned()),
         }
-        let interfaces = field("interfaces").and_then(serde_json::Value::as_array);
-        let names = interfaces.into_iter().flatten().filter_map(serde_json::Value::as_str);
+        let names = |key: &str| {
+            let list = field(key).and_then(serde_json::Value::as_array).into_iter().flatten();
+            list.filter_map(serde_json::Value::as_str).map(str::to_owned).collect()
+        };
         let body_bytes = field("body_bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
         Ok(Self {
             headers: flag("headers"),
             ws_messages: flag("ws_messages"),
             body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
-            interfaces: names.map(str::to_owned).collect(),
+            interfaces: names("interfaces"),
+            netns: names("netns"),
             backend: field("backend").and_then(serde_json::Value::as_str).unwrap_or("").to_owned(),
         })
     }

@@ -22,6 +22,7 @@ fn hello() -> Hello {
         body_bytes: 7,
         ws_messages: true,
         interfaces: vec!["lo".into()],
+        netns: vec!["all".into()],
         backend: "tc".into(),
     }
 }

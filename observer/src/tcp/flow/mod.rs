@@ -67,7 +67,7 @@ enum Order {
 
 impl<A: Application> Flow<A> {
     pub(super) fn new(segment: &Segment<'_>, may_skip: bool) -> Self {
-        let key = FlowKey::new(segment.source, segment.destination);
+        let key = FlowKey::of(segment);
         let name = foldhash::quality::FixedState::with_seed(1);
         let facts = Facts {
             key,

@@ -14,6 +14,8 @@ use super::find;
 pub(crate) struct Namespace {
     pub(crate) name: String,
     handle: File,
+    /// It goes with this.
+    is_ours: bool,
 }
 
 impl Namespace {
@@ -25,9 +27,16 @@ impl Namespace {
         let name = format!("{PREFIX}-{}-{n}", std::process::id());
         ip(&["netns", "add", &name]);
         let handle = File::open(format!("/run/netns/{name}")).unwrap();
-        let namespace = Self { name, handle };
+        let namespace = Self { name, handle, is_ours: true };
         namespace.ip(&["link", "set", "lo", "up"]);
         namespace
+    }
+
+    /// One that somebody else has made, and removes. It stays as long as this.
+    pub(crate) fn at(path: &str) -> Self {
+        let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let handle = File::open(path).unwrap_or_else(|err| panic!("{path}: {err}"));
+        Self { name, handle, is_ours: false }
     }
 
     /// Runs `ip` inside.
@@ -96,6 +105,9 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        if !self.is_ours {
+            return;
+        }
         // Not `ip`, which panics: the test may be panicking already.
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
