@@ -89,7 +89,7 @@ mod tests {
         #[test]
         fn digits_are_what_format_writes(n in 0..100_000_000u32, large in any::<u64>()) {
             check(n);
-            prop_assert_eq!(hex(large).as_slice(), format!("{large:016x}").as_bytes());
+            prop_assert_eq!(hex(large).to_vec(), format!("{large:016x}").into_bytes());
         }
     }
 }

@@ -67,7 +67,7 @@ mod tests {
     use crate::{ebpf::Found, setup::Options};
 
     const TESTS: Options =
-        Options { tests: true, lint: false, bench: false, vm: false, dry_run: false };
+        Options { tests: true, lint: false, bench: false, vm: false, cross: false, dry_run: false };
 
     fn on(family: Family, missing: &Missing) -> String {
         advice(missing, &Distribution { family, name: "Examplix 1".to_owned() })
