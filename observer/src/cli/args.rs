@@ -179,6 +179,9 @@ pub(crate) struct DoctorArgs {
     /// Configuration file of the daemon, for its ring and its socket
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Other network namespaces that are to be watched, as for `tail`
+    #[arg(long, value_name = "NETNS", value_delimiter = ',')]
+    pub(crate) netns: Vec<Namespace>,
     /// Socket of the daemon to look for
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,

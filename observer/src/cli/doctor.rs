@@ -15,6 +15,9 @@ pub(super) fn run(args: &DoctorArgs, color: ColorChoice) -> Result<(), Failure> 
     if let Some(socket) = &args.socket {
         config.control.socket.clone_from(socket);
     }
+    if !args.netns.is_empty() {
+        config.capture.netns.clone_from(&args.netns);
+    }
     let findings = doctor::examine(&config);
     let text = match args.json {
         true => doctor::json(&findings).context("cannot write the findings")? + "\n",

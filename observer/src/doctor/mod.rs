@@ -5,6 +5,7 @@
 mod devices;
 mod host;
 mod kernel;
+mod namespaces;
 mod servers;
 
 use serde::Serialize;
@@ -47,6 +48,7 @@ pub fn examine(config: &Config) -> Vec<Finding> {
     let mut findings = kernel::examine(config.capture.backend);
     findings.extend(host::examine(config));
     findings.extend(devices::examine());
+    findings.extend(namespaces::examine(&config.capture.netns));
     findings.extend(servers::examine());
     findings
 }

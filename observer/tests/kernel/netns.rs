@@ -23,7 +23,7 @@ impl Other {
     fn new() -> Self {
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
         let thread = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let child = Command::new("unshare").args(["--net", "sleep", "60"]).spawn().unwrap();
+        let child = Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
         let other = Self(child);
         eventually("a new namespace", || {
             let its = std::fs::read_link(other.file()).unwrap();
@@ -109,8 +109,12 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 
 fn can_run() -> bool {
     namespace()
-        && (command("nsenter", "--version") && command("unshare", "--version")
-            || missing("no nsenter(1)"))
+        && (command("unshare", "-n sleep 0") || missing("no unshare(1)"))
+        && (enters() || missing("no nsenter(1)"))
+}
+
+fn enters() -> bool {
+    command("nsenter", &format!("-t {} -n sleep 0", std::process::id()))
 }
 
 /// What came, by namespace: the start of each payload.

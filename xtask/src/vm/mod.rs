@@ -101,7 +101,8 @@ fn emulator(kernel: &kernels::Kernel, initrd: &std::path::Path) -> Command {
 
 /// clsact instead of TCX, and the oldest verifier that Debian supports with updates for.
 const QUICK_KERNEL: &str = "6.1";
-/// Every backend, the way of clsact, each branch of the programs' headers, the loss ledger, DTH.
-const QUICK_TESTS: &[&str] = &["capture::a_", "clsact::", "helpers::", "mark::"];
+/// Every backend, the way of clsact, each branch of the programs' headers, the loss ledger, DTH, other
+/// network namespaces.
+const QUICK_TESTS: &[&str] = &["capture::a_", "clsact::", "helpers::", "mark::", "netns::"];
 /// A guest that hangs is a failure; one on a busy machine takes half an hour.
 const TIME_MAX: &str = "2400";

@@ -10,6 +10,7 @@ mod entrance;
 mod find;
 mod news;
 mod shared;
+pub(super) mod survey;
 mod visit;
 mod watched;
 
