@@ -29,9 +29,10 @@ impl FlowKey {
     #[inline(always)]
     pub fn sample_hash(&self) -> u32 {
         let ports = (self.low_port as u64) << 16 | self.high_port as u64;
-        let mut sum = u64::from_be(self.low[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        // The upper halves are zero in IPv4 and say little in IPv6.
+        let upper = self.low[0] ^ self.high[0];
+        let mut sum = u64::from_be(upper).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         sum = sum.wrapping_add(u64::from_be(self.low[1]).wrapping_mul(0xbf58_476d_1ce4_e5b9));
-        sum = sum.wrapping_add(u64::from_be(self.high[0]).wrapping_mul(0x94d0_49bb_1331_11eb));
         sum = sum.wrapping_add(u64::from_be(self.high[1]).wrapping_mul(0xd6e8_feb8_6659_fd93));
         sum = sum.wrapping_add(ports.wrapping_mul(0xe703_7ed1_a0b4_28db));
         sum = (sum ^ (sum >> 32)).wrapping_mul(0xff51_afd7_ed55_8ccd);
