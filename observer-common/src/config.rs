@@ -37,6 +37,8 @@ pub const RING: &str = "RING";
 pub const FLOWS: &str = "FLOWS";
 pub const STATS: &str = "STATS";
 pub const SLEEPER: &str = "SLEEPER";
+/// Its only value tells which flows are kept ([`crate::sample::mask`]).
+pub const SAMPLING: &str = "SAMPLING";
 
 /// Where an entrance finds the classifiers: an array of programs, by [`ENTRANCE_INGRESS`] and
 /// [`ENTRANCE_EGRESS`].

@@ -62,6 +62,12 @@ pub fn begins_like_http(window: &Window) -> bool {
         && !ends_without_version(w, target)
 }
 
+/// Of what begins like HTTP, whether it is a response: no method has a `/` in it (RFC 9110 §5.6.2).
+#[inline(always)]
+pub fn is_response(window: &Window) -> bool {
+    window.at(0) == b'H' && window.at(4) == b'/'
+}
+
 /// Whether the payload may begin with a hello of TLS: a record of the handshake type and a version
 /// of up to 3.4 (RFC 8446 §5.1), and in it a ClientHello or a ServerHello (§4) of version 3.x.
 #[inline(always)]

@@ -6,7 +6,7 @@
 
 use core::mem::offset_of;
 
-use crate::config::{LOOPBACK_IFINDEX, OWNER_SILENCE_NS};
+use crate::config::{LOOPBACK_IFINDEX, OWNER_SILENCE_NS, words};
 use crate::headers::{ACK, FIN, SYN, Tcp};
 
 #[cfg(test)]
@@ -45,6 +45,13 @@ impl FlowKey {
         let key = Self { low: low.0, high: high.0, low_port: low.1, high_port: high.1, netns };
         (key, HalfIndex(!source_is_low))
     }
+
+    /// The key of two endpoints that are in order already.
+    pub fn in_order(low: ([u8; 16], u16), high: ([u8; 16], u16), netns: u32) -> Self {
+        let (low, low_port) = (words(low.0), low.1);
+        let (high, high_port) = (words(high.0), high.1);
+        Self { low, high, low_port, high_port, netns }
+    }
 }
 
 /// The network namespace as far as it tells one flow from another. What passes a loopback device
@@ -82,6 +89,9 @@ pub const STATE_WATCHED: u32 = 4;
 pub const STATE_TLS: u32 = 5;
 /// A SYN has started the flow anew, and was emitted; the next bytes tell what it is.
 pub const STATE_NEW: u32 = 6;
+/// Sampled out ([`crate::sample`]): nothing is emitted until a SYN starts the flow anew, or until
+/// more flows are kept and a request begins.
+pub const STATE_SAMPLED: u32 = 7;
 
 /// What the kernel knows of one direction.
 #[repr(C)]

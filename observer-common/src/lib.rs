@@ -14,5 +14,6 @@ pub mod head;
 pub mod headers;
 pub mod mark;
 pub mod record;
+pub mod sample;
 pub mod skip;
 pub mod stats;

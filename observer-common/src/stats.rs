@@ -40,6 +40,8 @@ pub enum Outcome {
     FlowTable = 15,
     /// The kernel would not hand out bytes that the lengths promise.
     Unreadable = 16,
+    /// Of a flow that was sampled out, because observer has to cost less.
+    Sampled = 17,
 }
 
 impl Outcome {
@@ -64,6 +66,7 @@ impl Outcome {
             13 => Self::Duplicate,
             14 => Self::RingFull,
             15 => Self::FlowTable,
+            17 => Self::Sampled,
             _ => Self::Unreadable,
         }
     }
@@ -95,13 +98,14 @@ pub struct Counters {
     pub wakeups: u64,
     /// Bytes put on the ring since this CPU last looked how full it is; no count of anything.
     pub since_look: u64,
-    pub reserved: u64,
+    /// Times that a flow was sampled out.
+    pub flows_sampled: u64,
     /// Indexed by [`Outcome`].
     pub outcomes: [u64; OUTCOME_SLOTS],
 }
 
 const _: () = assert!(size_of::<Counters>() == 8 * (9 + OUTCOME_SLOTS));
-const _: () = assert!((Outcome::Unreadable as usize) < OUTCOME_SLOTS);
+const _: () = assert!((Outcome::Sampled as usize) < OUTCOME_SLOTS);
 
 #[cfg(test)]
 mod tests {
@@ -109,7 +113,7 @@ mod tests {
 
     #[test]
     fn codes_and_outcomes_are_the_same_numbers() {
-        for code in 0..=Outcome::Unreadable as u32 {
+        for code in 0..=Outcome::Sampled as u32 {
             assert_eq!(Outcome::from_code(code) as u32, code);
         }
     }

@@ -26,8 +26,11 @@ pub mod capture;
 pub mod config;
 #[cfg(feature = "live")]
 mod privileges;
+pub mod governor;
 pub mod drive;
 pub mod watch;
+#[cfg(feature = "live")]
+mod usage;
 #[cfg(feature = "live")]
 pub mod sink;
 #[cfg(feature = "live")]

@@ -249,6 +249,8 @@ pub enum Directive {
     Quiet(FlowKey),
     /// Nothing more of the flow is wanted.
     Forget(FlowKey),
+    /// The flow is sampled out: nothing of it, until more flows are kept.
+    LeaveOut(FlowKey),
 }
 
 /// One TCP segment, or one GSO/GRO super-segment. `payload` is what was captured of

@@ -135,7 +135,7 @@ impl Wire {
             match directive {
                 Directive::Quiet(_) if self.kernel.is_some() => self.lag = Some(3),
                 Directive::Quiet(_) | Directive::Skip { .. } => {}
-                Directive::Forget(_) => panic!("the flow is wanted"),
+                Directive::Forget(_) | Directive::LeaveOut(_) => panic!("the flow is wanted"),
             }
         }
         self.lag = self.lag.map(|lag| lag.saturating_sub(1));

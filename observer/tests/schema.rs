@@ -62,7 +62,7 @@ fn the_lines_in_the_documentation_are_valid() {
         schema().validate(&event).unwrap_or_else(|err| panic!("{err}: {line}"));
     }
     let names = ["http.exchange", "http.tunnel", "websocket.message", "tcp.dth", "tls.flow"];
-    for name in names.iter().chain(&["observer.stats"]) {
+    for name in names.iter().chain(&["observer.stats", "observer.governor"]) {
         let is_shown = lines.iter().any(|line| line.contains(&format!("{{\"name\":\"{name}\"}}")));
         assert!(is_shown, "no line of {name}");
     }
@@ -101,6 +101,7 @@ fn statistics_are_valid() {
             ..Ledger::default()
         }),
         engine: Some([("exchanges", 2)].into()),
+        governor: Some(governor()),
         sinks: vec![SinkStats {
             name: "stdout".into(),
             offered: 5,
@@ -118,6 +119,34 @@ fn statistics_are_valid() {
         snapshot.write_json(observer::segment::Timestamp(1), &mut line);
         schema().validate(&serde_json::from_slice(&line).unwrap()).unwrap();
     }
+}
+
+fn governor() -> observer::event::governor::GovernorStats {
+    use observer::governor::Step;
+    let step = Step::Sample(3);
+    observer::event::governor::GovernorStats {
+        step: step.name(),
+        adjusted_count: step.adjusted_count(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn steps_of_the_governor_are_valid() {
+    use observer::event::governor::GovernorStep;
+    let step = GovernorStep { from: "full", cause: "memory", now: governor() };
+    let mut line = Vec::new();
+    step.write_json(observer::segment::Timestamp(1), &mut line);
+    schema().validate(&serde_json::from_slice(&line).unwrap()).unwrap();
+}
+
+#[test]
+fn a_weight_is_valid_where_it_says_something() {
+    let mut event = exchange();
+    event["obs"]["sampling"] = json!({"adjusted_count": 4});
+    schema().validate(&event).unwrap();
+    event["obs"]["sampling"] = json!({"adjusted_count": 1});
+    assert!(!schema().is_valid(&event));
 }
 
 /// The inode of a network namespace that is not observer's own.

@@ -3,21 +3,26 @@
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
-use observer_common::detect::{WINDOW, Window, begins_like_http, begins_like_tls, n_empty_line};
+use observer_common::detect::{
+    WINDOW, Window, begins_like_http, begins_like_tls, is_response, n_empty_line,
+};
+use observer_common::flow::FlowKey;
 use observer_common::headers::Tcp;
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
-use crate::maps::WATCH_TLS;
+use crate::maps::{SAMPLING, WATCH_TLS};
 use crate::skb::Skb;
 
-/// What the segment begins like: `HTTP`, `TLS`, or the code of an outcome. Global, for the reasons
+/// What the segment begins like: `HTTP`, `RESPONSE`, `TLS`, or the code of an outcome. Global, for the reasons
 /// in `headers`.
 #[inline(never)]
 #[unsafe(no_mangle)]
-pub extern "C" fn observe_detect(raw: *mut __sk_buff, tcp: *const Tcp) -> u32 {
-    // SAFETY: the caller's; the verifier takes it for a pointer that may be null.
-    match unsafe { tcp.as_ref() }.map(|tcp| detect(raw, tcp)) {
+pub extern "C" fn observe_detect(raw: *mut __sk_buff, tcp: *const Tcp, key: *const FlowKey) -> u32 {
+    // SAFETY: the callers'; the verifier takes them for pointers that may be null.
+    let (tcp, key) = unsafe { (tcp.as_ref(), key.as_ref()) };
+    match tcp.map(|tcp| detect(raw, tcp)) {
+        Some(Ok(_)) if key.is_some_and(|key| !is_kept(key)) => SAMPLED,
         Some(Ok(code)) => code,
         Some(Err(outcome)) => outcome as u32,
         None => Outcome::Unreadable as u32,
@@ -42,11 +47,21 @@ fn detect(raw: *mut __sk_buff, tcp: &Tcp) -> Result<u32, Outcome> {
         }
     }
     if begins_like_http(first) {
-        Ok(HTTP)
+        Ok(if is_response(first) { RESPONSE } else { HTTP })
     } else if WATCH_TLS.load() != 0 && begins_like_tls(first) {
         Ok(TLS)
     } else {
         Err(Outcome::NotHttp)
+    }
+}
+
+/// Whether the flow is among those that are kept now (`observer_common::sample`). Looked at when a
+/// flow shows what it speaks, and while it is left out: one that is being watched costs nothing here.
+#[inline(always)]
+fn is_kept(key: &FlowKey) -> bool {
+    match SAMPLING.get(0) {
+        None | Some(0) => true,
+        Some(mask) => key.is_within(*mask),
     }
 }
 
@@ -75,3 +90,8 @@ pub const HTTP: u32 = Outcome::Emitted as u32;
 
 /// The same, and no outcome's number.
 pub const TLS: u32 = 64;
+/// HTTP as well, and no request.
+pub const RESPONSE: u32 = 65;
+
+/// One of these, in a flow that is not among those that are kept now.
+pub const SAMPLED: u32 = Outcome::Sampled as u32;

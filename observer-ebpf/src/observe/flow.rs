@@ -1,12 +1,13 @@
 //! Which flows are HTTP, or watched for another reason.
 
 use observer_common::flow::{
-    Flow, FlowKey, STATE_HTTP, STATE_NEW, STATE_OFF, STATE_QUIET, STATE_TLS, STATE_WATCHED,
+    Flow, FlowKey, STATE_HTTP, STATE_NEW, STATE_OFF, STATE_QUIET, STATE_SAMPLED, STATE_TLS,
+    STATE_WATCHED,
 };
 use observer_common::headers::{ACK, DTH, SYN, Tcp};
-use observer_common::stats::Outcome;
+use observer_common::stats::{Counters, Outcome};
 
-use crate::detect::{HTTP, TLS, observe_detect};
+use crate::detect::{HTTP, RESPONSE, SAMPLED, TLS, observe_detect};
 use crate::handshake;
 use crate::maps::{FLOWS, WATCH_DTH};
 use crate::skb::Skb;
@@ -29,6 +30,7 @@ pub fn find(
     tcp: &Tcp,
     key: &FlowKey,
     from_high: bool,
+    counters: &mut Counters,
 ) -> Result<(*mut Flow, Part), Outcome> {
     let opens = tcp.flags & (SYN | ACK) == SYN;
     let announces = WATCH_DTH.load() != 0 && tcp.flags & DTH != 0;
@@ -51,12 +53,21 @@ pub fn find(
         if announces {
             flow.state = STATE_WATCHED;
         }
-        let code = observe_detect(skb.raw(), tcp);
+        let code = observe_detect(skb.raw(), tcp, key);
         match code {
             HTTP => flow.state = STATE_HTTP,
+            // One that was sampled out comes back with a request alone: never with a response to
+            // what was left out.
+            _ if state == STATE_SAMPLED && !opens => return Err(Outcome::Sampled),
+            RESPONSE => flow.state = STATE_HTTP,
             TLS => flow.begin_tls(from_high, tcp.seq, tcp.ack),
+            SAMPLED => {
+                flow.state = STATE_SAMPLED;
+                counters.flows_sampled += 1;
+                return Err(Outcome::Sampled);
+            }
             // Who watched the connection before has to hear of its end.
-            _ if opens && state != STATE_OFF && state != STATE_NEW => {
+            _ if opens && !matches!(state, STATE_OFF | STATE_NEW | STATE_SAMPLED) => {
                 return Ok((entry, Part::Next));
             }
             _ if flow.state == STATE_WATCHED => return Ok((entry, Part::Next)),
@@ -67,23 +78,29 @@ pub fn find(
     if opens {
         handshake::remember(tcp, key, from_high);
     }
-    let code = observe_detect(skb.raw(), tcp);
+    let code = observe_detect(skb.raw(), tcp, key);
     let new = match code {
-        HTTP => &NEW_FLOW,
+        SAMPLED => &SAMPLED_FLOW,
+        HTTP | RESPONSE => &NEW_FLOW,
         TLS => &TLS_FLOW,
         _ if announces => &WATCHED_FLOW,
         _ => return Err(Outcome::from_code(code)),
     };
     FLOWS.insert(key, new, 0).map_err(|_| Outcome::FlowTable)?;
+    if code == SAMPLED {
+        counters.flows_sampled += 1;
+        return Err(Outcome::Sampled);
+    }
     let Some(entry) = FLOWS.get_ptr_mut(key) else { return Err(Outcome::FlowTable) };
     if code == TLS {
         // SAFETY: as above.
         unsafe { (*entry).begin_tls(from_high, tcp.seq, tcp.ack) };
     }
-    Ok((entry, if code == HTTP || code == TLS { Part::Detected } else { Part::Watched }))
+    Ok((entry, if code >= TLS || code == HTTP { Part::Detected } else { Part::Watched }))
 }
 
 /// What a new entry holds; in `.rodata`, because the stack has no room to make one.
 static NEW_FLOW: Flow = Flow { state: STATE_HTTP, ..Flow::EMPTY };
 static TLS_FLOW: Flow = Flow { state: STATE_TLS, ..Flow::EMPTY };
+static SAMPLED_FLOW: Flow = Flow { state: STATE_SAMPLED, ..Flow::EMPTY };
 static WATCHED_FLOW: Flow = Flow { state: STATE_WATCHED, ..Flow::EMPTY };

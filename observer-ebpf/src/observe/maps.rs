@@ -40,6 +40,10 @@ pub static SLEEPER: Array<u32> = Array::with_max_entries(1, 0);
 #[map]
 pub static ENTRANCES: ProgramArray = ProgramArray::with_max_entries(2, 0);
 
+/// Which flows are kept (`observer_common::sample::mask`); 0 keeps all.
+#[map]
+pub static SAMPLING: Array<u32> = Array::with_max_entries(1, 0);
+
 #[unsafe(no_mangle)]
 pub static PORTS_ON: Setting<u32> = Setting(0);
 

@@ -54,7 +54,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let destination = (tcp.destination, tcp.destination_port);
     let key_netns = table::key_netns(netns, ifindex);
     let (key, HalfIndex(from_high)) = FlowKey::new(source, destination, key_netns);
-    let (flow, part) = flow::find(skb, tcp, &key, from_high)?;
+    let (flow, part) = flow::find(skb, tcp, &key, from_high, counters)?;
     // SAFETY: the entry stays readable and writable until the program ends (RCU).
     let flow = unsafe { &mut *flow };
     let state = flow.state;

@@ -138,6 +138,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "256")]
     pub(crate) ws_messages: Option<u32>,
+    /// Leave things out when observer uses so much CPU time, in percent of one CPU; 0: never
+    #[arg(long, value_name = "PERCENT")]
+    pub(crate) cpu_percent: Option<u32>,
+    /// Leave things out when observer holds so many bytes of memory; 0: never
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_bytes: Option<u64>,
     /// File to append the events to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -50,6 +50,12 @@ fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
         config.http.ws_messages = true;
         config.http.ws_message_bytes = n_bytes;
     }
+    if let Some(percent) = args.cpu_percent {
+        config.governor.cpu_percent = percent;
+    }
+    if let Some(n_bytes) = args.memory_bytes {
+        config.governor.memory_bytes = n_bytes;
+    }
     if let Some(file) = &args.output {
         config.output.file = Some(file.clone());
     }

@@ -117,6 +117,7 @@ mod tests {
             events: Some(3),
             capture: Some(Ledger { seen: 5, emitted: 5, ..Ledger::default() }),
             engine: Some([("exchanges", 1)].into()),
+            governor: None,
             sinks: vec![sink("/var/log/o", 2, 1), sink("tail", 0, 0)],
             tail: None,
         };

@@ -24,6 +24,7 @@ impl Config {
             .map_err(|message| wrong("max_flows", message))?;
         in_range("buffer_bytes", self.engine.buffer_bytes.into(), 1 << 20, 1 << 30)
             .map_err(|message| wrong("buffer_bytes", message))?;
+        self.governor.check()?;
         in_range("max_series", self.metrics.max_series.into(), 1, 100_000)
             .map_err(|message| Wrong { section: "metrics", key: "max_series", message })?;
         if self.output.file.as_deref().is_some_and(|file| file.as_os_str().is_empty()) {

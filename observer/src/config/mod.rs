@@ -4,6 +4,7 @@
 //! module knows no command line; `cli` lays its options over the values read here.
 
 mod check;
+pub mod governor;
 pub mod metrics;
 pub mod route;
 pub mod sinks;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use self::check::Wrong;
+use self::governor::Governor;
 use self::metrics::Metrics;
 use self::sinks::Sink;
 use crate::capture::namespaces::Namespace;
@@ -27,6 +29,7 @@ pub struct Config {
     pub capture: Capture,
     pub http: Http,
     pub engine: Engine,
+    pub governor: Governor,
     pub output: Output,
     pub sinks: Vec<Sink>,
     pub control: Control,
@@ -339,6 +342,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ),
     ("http", &["headers", "body_bytes", "ws_messages", "ws_message_bytes"]),
     ("engine", &["max_flows", "buffer_bytes"]),
+    ("governor", &["cpu_percent", "memory_bytes", "max_adjusted_count"]),
     ("output", &["file"]),
     ("sinks", sinks::KEYS),
     ("control", &["socket"]),

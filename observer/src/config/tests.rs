@@ -27,7 +27,8 @@ fn values_are_taken() {
     let text = "[capture]\ninterfaces = ['lo']\nnetns = ['all', 'blue']\nreconcile = '5m'\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
                 backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
-                buffer_bytes = 1048576\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
+                buffer_bytes = 1048576\n[governor]\ncpu_percent = 50\nmemory_bytes = 99999999\n\
+                max_adjusted_count = 8\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
                 [stats]\ninterval = '1h 30m'\n[metrics]\nlisten = '[::1]:9'\n\
                 routes = ['/a/{b}']\nmax_series = 7\n[shutdown]\ndeadline = '1m'";
     let config = Config::parse(text).unwrap();
@@ -48,6 +49,7 @@ fn values_are_taken() {
             },
             http: Http { headers: true, body_bytes: 100, ..Http::default() },
             engine: Engine { max_flows: 999, buffer_bytes: 1 << 20 },
+            governor: Governor { cpu_percent: 50, memory_bytes: 99_999_999, max_adjusted_count: 8 },
             output: Output { file: Some("/tmp/x".into()) },
             sinks: Vec::new(),
             control: Control { socket: "".into() },

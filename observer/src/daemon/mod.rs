@@ -4,6 +4,7 @@
 //! sink has a thread of its own, and so has the control socket; they see batches. This module knows
 //! no command line and no HTTP.
 
+mod govern;
 mod reload;
 mod systemd;
 pub mod worker;
@@ -11,6 +12,7 @@ pub mod worker;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::govern::Govern;
 use self::systemd::Manager;
 use self::worker::Worker;
 use crate::config::Config;
@@ -118,6 +120,7 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
     let start = monotonic();
     let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
+    let mut govern = Govern::new(&config);
     let mut failed = Ok(());
     loop {
         let moment = monotonic();
@@ -127,9 +130,12 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         if orders.reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
             match (orders.configuration)() {
-                Ok(new) => reload::apply(new, &mut config, &mut worker, &mut sinks)
-                    .iter()
-                    .for_each(|what| (orders.say)(what)),
+                Ok(new) => {
+                    reload::apply(new, &mut config, &mut worker, &mut sinks)
+                        .iter()
+                        .chain(&govern.reconfigure(&config, &mut worker))
+                        .for_each(|what| (orders.say)(what));
+                }
                 Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),
             }
             manager.ready("reloaded");
@@ -141,6 +147,9 @@ fn serve<S: Source<Error: Into<anyhow::Error>>>(
         }
         for warning in worker.take_warnings() {
             (orders.say)(&format!("warning: {warning}"));
+        }
+        if let Some(what) = govern.turned(moment, &mut worker) {
+            (orders.say)(&what);
         }
         sinks.serve(now(), |stats| worker.snapshot(stats.to_vec()));
         if moment >= stats_due {

@@ -3,6 +3,7 @@
 //! restart.
 
 use super::worker::Worker;
+use crate::config::governor::Governor;
 use crate::config::metrics::Metrics;
 use crate::config::{Capture, Config, Control, Engine, Http, Output, Shutdown, Stats};
 use crate::drive::Source;
@@ -31,6 +32,14 @@ pub(super) fn apply<S: Source>(
         changed.push(format!("[shutdown] deadline is {:?}", new.shutdown.deadline));
         running.shutdown = new.shutdown.clone();
     }
+    if running.governor != new.governor {
+        let Governor { cpu_percent, memory_bytes, max_adjusted_count } = &new.governor;
+        changed.push(format!(
+            "[governor] cpu_percent is {cpu_percent}, memory_bytes {memory_bytes}, \
+             max_adjusted_count {max_adjusted_count}"
+        ));
+        running.governor = new.governor.clone();
+    }
     changed.extend(sinks.apply(&new.all_sinks()));
     running.sinks = new.sinks;
     running.output = new.output;
@@ -47,7 +56,18 @@ pub(super) fn apply<S: Source>(
 /// The keys that differ and are fixed while the daemon runs. Each key is taken out of its struct by
 /// name, so that the compiler asks for those that are added.
 fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let Config { capture, http, engine, output, sinks: _, control, stats, metrics, shutdown } = new;
+    let Config {
+        capture,
+        http,
+        engine,
+        governor: _,
+        output,
+        sinks: _,
+        control,
+        stats,
+        metrics,
+        shutdown,
+    } = new;
     let Metrics { listen, routes, max_series } = metrics;
     let Capture { interfaces, netns, reconcile, ports, hosts, backend, ring_bytes, max_flows, tls } =
         capture;

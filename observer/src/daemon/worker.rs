@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::drive::{Drive, Source};
 use crate::event::Event;
+use crate::event::governor::GovernorStats;
 use crate::event::stats::{SinkStats, Snapshot};
-use crate::pipeline::Config;
+use crate::pipeline::{Config, Shed};
 use crate::sink::Batch;
 use crate::sink::metrics::Metrics;
 
@@ -16,18 +17,20 @@ pub struct Worker<S> {
     pub batch: Batch,
     /// Where they are counted, if anywhere.
     pub metrics: Option<Metrics>,
+    /// What the account says of the governor, if there is one.
+    pub governor: Option<GovernorStats>,
 }
 
 impl<S: Source> Worker<S> {
     pub fn new(source: S, engine: Config) -> Self {
         let drive = Drive::new(source, engine);
-        Self { drive, batch: Batch::default(), metrics: None }
+        Self { drive, batch: Batch::default(), metrics: None, governor: None }
     }
 
     /// Polls the source once and runs the engine over what came. Takes [`IDLE`] at most when nothing
     /// comes, so that the caller gets to look at what others ask of it; a signal ends it at once.
     pub fn turn(&mut self) -> Result<(), S::Error> {
-        let Self { drive, batch, metrics } = self;
+        let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
         drive.turn(drive.patience(IDLE), |event| take(&event, batch, metrics))?;
         Ok(())
@@ -36,6 +39,11 @@ impl<S: Source> Worker<S> {
     /// Whether later events tell of every header field.
     pub fn report_headers(&mut self, headers: bool) {
         self.drive.report_headers(headers);
+    }
+
+    /// Leaves out what is named there from here on, and nothing else.
+    pub fn shed(&mut self, shed: Shed) {
+        self.drive.shed(shed);
     }
 
     /// Leaves the account where scrapes find it, if there are any.
@@ -59,13 +67,14 @@ impl<S: Source> Worker<S> {
 
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self) {
-        let Self { drive, batch, metrics } = self;
+        let Self { drive, batch, metrics, .. } = self;
         drive.finish(|event| take(&event, batch, metrics));
     }
 
     /// All numbers as they are now.
     pub fn snapshot(&self, sinks: Vec<SinkStats>) -> Snapshot {
-        Snapshot { events: Some(self.batch.n_made()), sinks, ..self.drive.snapshot() }
+        let events = Some(self.batch.n_made());
+        Snapshot { events, governor: self.governor, sinks, ..self.drive.snapshot() }
     }
 }
 

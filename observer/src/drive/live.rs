@@ -108,7 +108,13 @@ impl Source for Live {
             }
             Directive::Quiet(flow) => self.capture.quiet(&flow),
             Directive::Forget(flow) => self.capture.forget(&flow),
+            Directive::LeaveOut(flow) => self.capture.leave_out(&flow),
         };
+    }
+
+    fn sample(&mut self, shift: u32) {
+        // Where the kernel cannot be told, the engine lets go of the same flows.
+        let _ = self.capture.sample(shift);
     }
 
     fn new_names(&mut self, mut tell: impl FnMut(Place, Option<&str>)) {
@@ -168,6 +174,7 @@ fn named(ledger: &live::Ledger) -> Ledger {
         records,
         bytes,
         flows,
+        flows_sampled,
         owner_moves,
         wakeups,
         undecodable,
@@ -185,6 +192,7 @@ fn named(ledger: &live::Ledger) -> Ledger {
         not_http,
         turned_off,
         duplicate,
+        sampled,
     } = *filtered;
     let Lost { ring_full, flow_table, unreadable } = *lost;
     Ledger {
@@ -204,6 +212,7 @@ fn named(ledger: &live::Ledger) -> Ledger {
             ("not_http", not_http),
             ("turned_off", turned_off),
             ("duplicate", duplicate),
+            ("sampled", sampled),
         ]),
         lost: BTreeMap::from([
             ("ring_full", ring_full),
@@ -213,6 +222,7 @@ fn named(ledger: &live::Ledger) -> Ledger {
         records,
         bytes,
         flows,
+        flows_sampled,
         owner_moves,
         wakeups,
         undecodable,

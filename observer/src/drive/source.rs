@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::monotonic;
 use crate::event::Event;
 use crate::event::stats::{Ledger, Snapshot};
-use crate::pipeline::{Config, Pipeline, Stats};
+use crate::pipeline::{Config, Pipeline, Shed, Stats};
 use crate::segment::{Directive, Origin, Segment, Timestamp};
 use crate::tcp::TableStats;
 
@@ -35,6 +35,10 @@ pub trait Source {
 
     /// Does what the engine asks. Where it cannot, more is copied than is needed, and that is all.
     fn apply(&mut self, directive: Directive);
+
+    /// Keeps one flow in 2 to the power of `shift` from here on, as `FlowKey::is_kept` has it. The
+    /// engine does the same by itself, so a source that cannot is only dearer.
+    fn sample(&mut self, _shift: u32) {}
 
     /// The time of a segment that would come now.
     fn now(&self) -> Timestamp;
@@ -65,11 +69,12 @@ pub struct Drive<S> {
     source: S,
     engine: Pipeline,
     start: Instant,
+    sample_shift: u32,
 }
 
 impl<S: Source> Drive<S> {
     pub fn new(source: S, engine: Config) -> Self {
-        Self { source, engine: Pipeline::new(engine), start: monotonic() }
+        Self { source, engine: Pipeline::new(engine), start: monotonic(), sample_shift: 0 }
     }
 
     /// Polls the source once, for `patience` at most when nothing comes, and runs the engine over
@@ -115,6 +120,22 @@ impl<S: Source> Drive<S> {
         self.engine.report_headers(headers);
     }
 
+    /// Leaves out what is named there from here on, and nothing else.
+    ///
+    /// The engine's moment lies on the side where the kernel keeps more, so that whoever the kernel
+    /// shows, the engine decides on by the very step that it tells of.
+    pub fn shed(&mut self, shed: Shed) {
+        let Self { source, engine, sample_shift, .. } = self;
+        let before = std::mem::replace(sample_shift, shed.sample_shift);
+        if shed.sample_shift > before {
+            engine.shed(shed, source.now());
+            source.sample(shed.sample_shift);
+        } else {
+            source.sample(shed.sample_shift);
+            engine.shed(shed, source.now());
+        }
+    }
+
     /// What went wrong without stopping the capture, since the last call.
     pub fn take_warnings(&mut self) -> Vec<String> {
         self.source.take_warnings()
@@ -153,6 +174,7 @@ impl<S: Source> Drive<S> {
             events: None,
             capture: self.source.ledger().ok(),
             engine: Some(counters(self.engine.stats())),
+            governor: None,
             sinks: Vec::new(),
             tail: None,
         }
@@ -201,6 +223,8 @@ fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
         flows_timed_out,
         buffered_bytes,
         ignored,
+        flows_sampled,
+        segments_sampled,
         budget_exceeded,
     } = table;
     BTreeMap::from([
@@ -211,6 +235,8 @@ fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
         ("flows_evicted", flows_evicted),
         ("flows_timed_out", flows_timed_out),
         ("buffered_bytes", buffered_bytes),
+        ("flows_sampled", flows_sampled),
+        ("segments_sampled", segments_sampled),
         ("budget_exceeded", budget_exceeded),
         ("exchanges", exchanges),
         ("resynced", resynced),

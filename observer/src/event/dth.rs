@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::SCHEMA;
 use super::closed::{Closed, ClosedObject, sender};
 use super::exchange::Capture;
-use super::parts::{CaptureObject, EventName, ExchangeId, FlowId, Peer, Transport};
+use super::parts::{CaptureObject, EventName, ExchangeId, FlowId, Peer, Sampling, Transport};
 use super::text::Time;
 use crate::segment::{Direction, Endpoint, Timestamp};
 
@@ -23,6 +23,8 @@ pub enum DthPhase {
 pub struct TcpDth {
     pub time: Timestamp,
     pub flow_id: u64,
+    /// How many flows it stands for.
+    pub adjusted_count: u32,
     /// Who set the bit, and towards whom.
     pub source: Endpoint,
     pub destination: Endpoint,
@@ -66,6 +68,8 @@ struct Obs<'a> {
     flow: FlowId,
     #[serde(skip_serializing_if = "Option::is_none")]
     exchange: Option<ExchangeId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     dth: Object,
     capture: CaptureObject<'a>,
 }
@@ -114,6 +118,7 @@ impl<'a> Line<'a> {
                 schema: SCHEMA,
                 flow: FlowId::new(event.flow_id),
                 exchange: event.index.map(|index| ExchangeId::new(event.flow_id, &[], index)),
+                sampling: Sampling::new(event.adjusted_count),
                 dth: Object {
                     phase,
                     by: event.direction.map(sender),

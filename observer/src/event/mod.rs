@@ -7,6 +7,7 @@ mod closed;
 mod digits;
 mod dth;
 mod exchange;
+pub mod governor;
 mod json;
 mod parts;
 mod redact;

@@ -58,6 +58,18 @@ impl fmt::Display for Hex {
     }
 }
 
+/// How many flows it stands for, where that is more than itself.
+#[derive(Serialize)]
+pub(super) struct Sampling {
+    adjusted_count: u32,
+}
+
+impl Sampling {
+    pub(super) fn new(adjusted_count: u32) -> Option<Self> {
+        (adjusted_count > 1).then_some(Self { adjusted_count })
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct ExchangeId {
     id: Shown<ExchangeName>,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::SCHEMA;
+use super::governor::GovernorStats;
 use super::text::Time;
 use crate::segment::Timestamp;
 
@@ -31,6 +32,8 @@ pub struct Ledger {
     pub bytes: u64,
     /// Flows that were found to be HTTP.
     pub flows: u64,
+    /// Times that a flow was sampled out .
+    pub flows_sampled: u64,
     /// Halves that another interface or hook took over.
     pub owner_moves: u64,
     /// Wake-ups that the kernel sent.
@@ -118,6 +121,9 @@ pub struct Snapshot {
     /// The engine's own counters, under the names of `pipeline::Stats`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<BTreeMap<&'static str, u64>>,
+    /// Where a budget is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub governor: Option<GovernorStats>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sinks: Vec<SinkStats>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,10 +211,11 @@ mod tests {
                 events: Some(6),
                 capture: Some(capture),
                 engine: Some([("exchanges", 2), ("segments", 4)].into()),
+                governor: None,
                 sinks: vec![sink],
                 tail: Some(TailStats { sent: 2, dropped: 0 }),
             },
-            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"events":6,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":1,"errors":0,"offered":6,"waiting":3,"waiting_bytes":1200,"lost_by":{"queue_full":1}}],"tail":{"sent":2,"dropped":0}}}}"#,
+            r#"{"timestamp":"2026-11-21T13:03:22.118000123Z","event":{"name":"observer.stats"},"obs":{"schema":1,"stats":{"uptime_ns":5,"events":6,"capture":{"seen":10,"emitted":4,"skipped":3,"filtered":{"not_http":2},"lost":{"ring_full":1},"records":5,"bytes":0,"flows":0,"flows_sampled":0,"owner_moves":0,"wakeups":0,"undecodable":0},"engine":{"exchanges":2,"segments":4},"sinks":[{"name":"stdout","events":2,"bytes":800,"lost":1,"errors":0,"offered":6,"waiting":3,"waiting_bytes":1200,"lost_by":{"queue_full":1}}],"tail":{"sent":2,"dropped":0}}}}"#,
         );
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::closed::{Closed, ClosedObject};
-use super::parts::{CaptureObject, EventName, FlowId, Peer, Transport, is_zero};
+use super::parts::{CaptureObject, EventName, FlowId, Peer, Sampling, Transport, is_zero};
 use super::text::{Text, Time};
 use super::{FlowFacts, SCHEMA};
 use crate::segment::Timestamp;
@@ -44,6 +44,8 @@ struct Line<'a> {
 struct Obs<'a> {
     schema: u32,
     flow: FlowId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     tls: Object,
     capture: CaptureObject<'a>,
 }
@@ -73,6 +75,7 @@ impl<'a> Line<'a> {
             obs: Obs {
                 schema: SCHEMA,
                 flow: FlowId::new(flow.id),
+                sampling: Sampling::new(flow.adjusted_count),
                 tls: Object {
                     bytes_to_server: to_server.n_bytes,
                     bytes_to_client: to_client.n_bytes,

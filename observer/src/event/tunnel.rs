@@ -10,7 +10,9 @@ use serde::Serialize;
 use self::frames::{Frames, WebSocket};
 use super::closed::{Closed, ClosedObject};
 use super::exchange::url::Url;
-use super::parts::{CaptureObject, EventName, ExchangeId, FlowId, Peer, Transport, is_zero};
+use super::parts::{
+    CaptureObject, EventName, ExchangeId, FlowId, Peer, Sampling, Transport, is_zero,
+};
 use super::text::{Text, Time};
 use super::tls::Tls;
 use super::{FlowFacts, SCHEMA};
@@ -77,6 +79,8 @@ struct Obs<'a> {
     schema: u32,
     flow: FlowId,
     exchange: ExchangeId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     tunnel: Tunnel<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     anomalies: Vec<&'static str>,
@@ -148,6 +152,7 @@ impl<'a> Line<'a> {
                 schema: SCHEMA,
                 flow: FlowId::new(flow.id),
                 exchange: ExchangeId::new(flow.id, &link.inside, link.index),
+                sampling: Sampling::new(flow.adjusted_count),
                 tunnel: Tunnel {
                     kind: agreement.kind.name(),
                     protocol: agreement.protocol.as_deref().map(Text),

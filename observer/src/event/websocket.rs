@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::parts::{CaptureObject, EventName, ExchangeId, FlowId, Peer, Transport, is_zero};
+use super::parts::{
+    CaptureObject, EventName, ExchangeId, FlowId, Peer, Sampling, Transport, is_zero,
+};
 use super::text::{Text, Time};
 use super::{FlowFacts, SCHEMA};
 use crate::segment::Direction;
@@ -39,6 +41,8 @@ struct Obs<'a> {
     schema: u32,
     flow: FlowId,
     exchange: ExchangeId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampling: Option<Sampling>,
     message: Object<'a>,
     capture: CaptureObject<'a>,
 }
@@ -79,6 +83,7 @@ impl<'a> Line<'a> {
                 schema: SCHEMA,
                 flow: FlowId::new(flow.id),
                 exchange: ExchangeId::new(flow.id, &event.inside, event.index),
+                sampling: Sampling::new(flow.adjusted_count),
                 message: Object {
                     direction: match message.direction {
                         Direction::ToServer => "to_server",

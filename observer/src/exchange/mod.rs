@@ -16,6 +16,7 @@
 //! Knows messages, not bytes.
 
 mod loss;
+mod rest;
 mod rules;
 mod told;
 

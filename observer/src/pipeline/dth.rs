@@ -59,6 +59,7 @@ fn push(
     let event = TcpDth {
         time,
         flow_id: facts.id,
+        adjusted_count: facts.adjusted_count,
         source: facts.endpoint(side),
         destination: facts.endpoint(side.opposite()),
         direction: client.map(|client| towards(side, client)),

@@ -39,6 +39,15 @@ pub struct Config {
     pub limits: Limits,
 }
 
+/// What is left out, because observer has to cost less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shed {
+    pub bodies: bool,
+    pub headers: bool,
+    /// One flow in 2 to the power of this is followed.
+    pub sample_shift: u32,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -84,6 +93,7 @@ impl Pipeline {
             config,
             events: VecDeque::new(),
             names: Names::default(),
+            shed: Shed::default(),
             stats: Stats::default(),
         };
         Self { flows, output }
@@ -118,6 +128,13 @@ impl Pipeline {
     /// Whether later events tell of every header field.
     pub fn report_headers(&mut self, headers: bool) {
         self.output.config.headers = headers;
+    }
+
+    /// Leaves out what is named there, and nothing else: whole flows from the moment `from` on,
+    /// bodies and header fields at once.
+    pub fn shed(&mut self, shed: Shed, from: Timestamp) {
+        self.output.shed = shed;
+        self.flows.sample(shed.sample_shift, from);
     }
 
     /// Takes one segment. Segments of one flow come in the order in which they were captured.
@@ -164,12 +181,18 @@ struct Output {
     config: Config,
     events: VecDeque<Event>,
     names: Names,
+    shed: Shed,
     stats: Stats,
 }
 
 impl Output {
     fn body_prefix(&self) -> usize {
-        self.config.body_prefix
+        if self.shed.bodies { 0 } else { self.config.body_prefix }
+    }
+
+    /// Bytes to report of each WebSocket message, if any is to be reported.
+    fn message_prefix(&self) -> Option<usize> {
+        self.config.messages.map(|n_bytes| if self.shed.bodies { 0 } else { n_bytes })
     }
 
     fn push(&mut self, event: Event) {
@@ -219,7 +242,7 @@ impl Output {
                 ring_loss: both(|h| h.records_lost).saturating_sub(lost_before),
                 damaged_segments: both(|h| h.damaged),
             },
-            headers: self.config.headers,
+            headers: self.config.headers && !self.shed.headers,
             redacted,
         };
         self.push(Event::Exchange(Box::new(event)));
@@ -229,6 +252,7 @@ impl Output {
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
         FlowFacts {
             id: facts.id,
+            adjusted_count: facts.adjusted_count,
             client: facts.endpoint(client),
             server: facts.endpoint(client.opposite()),
             handshake_ns: facts.handshake_ns,

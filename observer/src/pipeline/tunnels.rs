@@ -62,7 +62,7 @@ impl OpenTunnel {
         depth: usize,
         out: &Output,
     ) -> Self {
-        let wanted = Wanted { messages: out.config.messages };
+        let wanted = Wanted { messages: out.message_prefix() };
         let http = (depth < MAX_DEPTH).then(|| Box::new(Connection::inside(client)));
         Self {
             tunnel: Tunnel::new(agreement, opened, wanted),

@@ -19,6 +19,7 @@ pub use self::set::{News, OpenError, Sinks};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::event::governor::GovernorStep;
 use crate::event::stats::Snapshot;
 use crate::event::{Event, stamp};
 use crate::segment::Timestamp;
@@ -74,6 +75,11 @@ impl Batch {
 
     pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
         stats.write_json(now, &mut self.open.bytes);
+        self.end_line();
+    }
+
+    pub fn push_governor(&mut self, step: &GovernorStep, now: Timestamp) {
+        step.write_json(now, &mut self.open.bytes);
         self.end_line();
     }
 

@@ -58,6 +58,9 @@ pub struct TableStats {
     pub buffered_bytes: u64,
     /// Segments of flows that nothing is known of and that carry nothing to begin with.
     pub ignored: u64,
+    /// Flows that were let go because fewer are followed, and segments of such flows.
+    pub flows_sampled: u64,
+    pub segments_sampled: u64,
     /// Times a flow gave up its holes because all flows together held too much.
     pub budget_exceeded: u64,
 }

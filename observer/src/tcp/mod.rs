@@ -8,6 +8,7 @@ mod closed;
 mod flow;
 mod half;
 mod limits;
+mod sampling;
 mod seq;
 
 use std::cmp::Reverse;
@@ -18,6 +19,7 @@ use hashbrown::HashTable;
 
 use self::closed::Closed;
 use self::flow::{Flow, Outcome};
+use self::sampling::{Sampling, adjusted_count};
 use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
 
 pub use self::flow::{Facts, Side};
@@ -88,7 +90,11 @@ pub trait Application {
     /// A half carries the DTH bit (RFC 9401) for the first time. What came before it is delivered,
     /// what carries it comes next.
     fn handle_dth(&mut self, _facts: &Facts, _side: Side, _out: &mut Self::Output) {}
-    /// The last call; both halves have ended.
+    /// Nothing is under way: to let go of the flow now leaves nothing half told.
+    fn is_at_rest(&self) -> bool {
+        false
+    }
+    /// The last call; both halves have ended. There is none where the flow is sampled out at rest.
     fn close(self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Self::Output);
 }
 
@@ -116,6 +122,7 @@ pub struct FlowTable<A> {
     closed: Closed,
     directives: VecDeque<Directive>,
     buffered: usize,
+    sampling: Sampling,
     stats: TableStats,
 }
 
@@ -131,6 +138,7 @@ impl<A: Application> FlowTable<A> {
             closed: Closed::default(),
             directives: VecDeque::new(),
             buffered: 0,
+            sampling: Sampling::default(),
             stats: TableStats::default(),
         }
     }
@@ -143,22 +151,35 @@ impl<A: Application> FlowTable<A> {
         }
     }
 
+    /// Follows one flow in 2 to the power of `shift` from `from` on, as [`FlowKey::is_kept`] has
+    /// it: those that are open when they are at rest next.
+    pub fn sample(&mut self, shift: u32, from: Timestamp) {
+        self.sampling.set(shift, from);
+    }
+
     /// Takes one segment.
     pub fn handle_segment(&mut self, segment: &Segment<'_>, out: &mut A::Output) {
         self.stats.segments = self.stats.segments.saturating_add(1);
         let key = FlowKey::of(segment);
         let hash = self.hash(&key);
+        let shift = self.sampling.at(segment.time);
         if let Some(slot) = self.find(hash, &key) {
             let taken =
                 self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
             if taken != Some(Outcome::Reused) {
-                self.bury_if_closed(slot, segment.time);
+                if !self.bury_if_closed(slot, segment.time) {
+                    self.sample_at_rest(slot, shift);
+                }
                 return;
             }
             self.end(slot, segment.time, Cause::Reused, out);
         }
-        if begins_flow(segment) && !self.closed.is_late(segment) {
-            let slot = self.open(hash, segment, out);
+        if shift != 0 && !key.is_kept(shift) {
+            // The kernel was told the step later than the engine, or not at all.
+            self.stats.segments_sampled = self.stats.segments_sampled.saturating_add(1);
+            self.leave_out(key);
+        } else if begins_flow(segment) && !self.closed.is_late(segment) {
+            let slot = self.open(hash, segment, adjusted_count(shift), out);
             self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
         } else {
             self.stats.ignored = self.stats.ignored.saturating_add(1);
@@ -244,11 +265,18 @@ impl<A: Application> FlowTable<A> {
         Some(result)
     }
 
-    fn open(&mut self, hash: u64, segment: &Segment<'_>, out: &mut A::Output) -> u32 {
+    fn open(
+        &mut self,
+        hash: u64,
+        segment: &Segment<'_>,
+        adjusted_count: u32,
+        out: &mut A::Output,
+    ) -> u32 {
         if self.index.len() >= self.limits.flows {
             self.evict(segment.time, out);
         }
-        let flow = Flow::new(segment, self.limits.skip);
+        let mut flow = Flow::new(segment, self.limits.skip);
+        flow.facts.adjusted_count = adjusted_count;
         let scheduled = flow.deadline(&self.limits);
         let entry = Box::new(Slot { hash, scheduled, flow });
         let slot = match self.free.pop() {
@@ -268,6 +296,29 @@ impl<A: Application> FlowTable<A> {
         self.timers.push(Reverse((scheduled, slot)));
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
         slot
+    }
+
+    /// A flow that nothing is under way on is let go when it is not among those that are followed,
+    /// and stands for as many as it was chosen from when it is.
+    fn sample_at_rest(&mut self, slot: u32, shift: u32) {
+        let Some(entry) = self.slot_mut(slot) else { return };
+        if entry.flow.facts.adjusted_count == adjusted_count(shift) || !entry.flow.is_at_rest() {
+            return;
+        }
+        let key = entry.flow.facts.key;
+        if key.is_kept(shift) {
+            entry.flow.facts.adjusted_count = adjusted_count(shift);
+            return;
+        }
+        self.stats.flows_sampled = self.stats.flows_sampled.saturating_add(1);
+        self.remove(slot);
+        self.leave_out(key);
+    }
+
+    fn leave_out(&mut self, key: FlowKey) {
+        if self.limits.skip {
+            self.directives.push_back(Directive::LeaveOut(key));
+        }
     }
 
     fn remove(&mut self, slot: u32) {

@@ -134,3 +134,37 @@ fn a_new_connection_is_judged_anew_by_its_own_bytes() {
         assert_eq!(seen.segment().origin.skip_until, None);
     }
 }
+
+#[test]
+fn a_flow_that_was_sampled_out_comes_back_with_a_request() {
+    let Some(mut rig) = Rig::new(&tls()) else { return };
+    let get = Tcp::data(b"GET / HTTP/1.1\r\n\r\n");
+    let ok = Tcp::data(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let mapped = |a: [u8; 4]| std::net::Ipv4Addr::from(a).to_ipv6_mapped().octets();
+    let key = |port| FlowKey::new((words(mapped(CLIENT)), port), (words(mapped(SERVER)), 80), 0).0;
+    // What user space and the kernel make of a key is the same.
+    for port in 40_000..40_064 {
+        rig.sample(2);
+        let outcome = if key(port).is_kept(2) { Outcome::Emitted } else { Outcome::Sampled };
+        rig.send(&Tcp { source_port: port, ..get.clone() }.frame()).is(outcome);
+    }
+    let port = (40_000..40_064).find(|port| !key(*port).is_kept(2)).unwrap();
+    let [get, ok, hello, syn, rest] =
+        [get, ok, Tcp::data(CLIENT_HELLO), Tcp::bare(SYN), Tcp::data(b"more")]
+            .map(|tcp| Tcp { source_port: port, ..tcp });
+    rig.send(&rest.frame()).is(Outcome::Sampled);
+    rig.send(&Tcp { flags: FIN | ACK, ..syn.clone() }.frame()).is(Outcome::Sampled);
+    // Another connection between the same ends is decided on anew, TLS as well.
+    rig.send(&syn.frame()).is(Outcome::NoPayload);
+    rig.send(&hello.frame()).is(Outcome::Sampled);
+    let n_sampled = rig.ledger().flows_sampled;
+    rig.send(&get.frame()).is(Outcome::Sampled);
+    rig.sample(0);
+    // Only with a request: what it answers was left out.
+    rig.send(&ok.answer()).is(Outcome::Sampled);
+    rig.send(&rest.frame()).is(Outcome::Sampled);
+    rig.send(&get.frame()).is(Outcome::Emitted);
+    rig.send(&ok.answer()).is(Outcome::Emitted);
+    assert_eq!(rig.ledger().flows_sampled, n_sampled);
+    assert!(n_sampled > 10 && rig.ledger().filtered.sampled == n_sampled + 5, "{:?}", rig.ledger());
+}

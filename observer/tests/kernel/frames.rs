@@ -12,6 +12,7 @@ pub(crate) struct Tcp {
     pub(crate) payload: Vec<u8>,
 }
 
+pub(crate) const FIN: u16 = 0x001;
 pub(crate) const SYN: u16 = 0x002;
 pub(crate) const ACK: u16 = 0x010;
 pub(crate) const PSH_ACK: u16 = 0x018;

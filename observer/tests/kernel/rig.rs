@@ -1,6 +1,6 @@
 //! One loaded set of programs without an interface: frames go in, outcomes and records come out.
 
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{Program, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer::capture::live::Ledger;
@@ -42,6 +42,7 @@ pub(crate) struct Rig {
     ring: RingBuf<MapData>,
     stats: PerCpuArray<MapData, Wire<Counters>>,
     pub(crate) flows: HashMap<MapData, Wire<FlowKey>, Wire<Flow>>,
+    sampling: Array<MapData, u32>,
 }
 
 /// What one frame came to.
@@ -98,6 +99,7 @@ impl Rig {
             ring: ebpf.take_map(config::RING).unwrap().try_into().unwrap(),
             stats: ebpf.take_map(config::STATS).unwrap().try_into().unwrap(),
             flows: ebpf.take_map(config::FLOWS).unwrap().try_into().unwrap(),
+            sampling: ebpf.take_map(config::SAMPLING).unwrap().try_into().unwrap(),
             ebpf,
         })
     }
@@ -151,6 +153,11 @@ impl Rig {
             records.push(record.to_vec());
         }
         Seen { outcome: Outcome::from_code(outcome as u32), records }
+    }
+
+    /// From here on one flow in 2 to the power of `shift` is kept.
+    pub(crate) fn sample(&mut self, shift: u32) {
+        self.sampling.set(0, observer_common::sample::mask(shift), 0).unwrap();
     }
 
     /// The size of a program as the kernel holds it.

@@ -18,6 +18,7 @@ mod doctor;
 mod dth;
 mod exchanges;
 mod go;
+mod governor;
 mod hotplug;
 mod killed;
 mod ledger;

@@ -22,6 +22,8 @@ pub struct Ledger {
     pub bytes: u64,
     /// Flows that were found to be HTTP.
     pub flows: u64,
+    /// Times that a flow was sampled out.
+    pub flows_sampled: u64,
     /// Halves that another interface or hook took over.
     pub owner_moves: u64,
     /// Wake-ups the kernel sent.
@@ -45,6 +47,7 @@ pub struct Filtered {
     pub not_http: u64,
     pub turned_off: u64,
     pub duplicate: u64,
+    pub sampled: u64,
 }
 
 /// The reasons behind `Ledger::lost`.
@@ -58,10 +61,10 @@ pub struct Lost {
 impl Filtered {
     pub fn total(&self) -> u64 {
         let Self { not_ip, not_tcp, fragment, malformed, unknown_link, loopback, .. } = *self;
-        let Self { port, host, no_payload, not_http, turned_off, duplicate, .. } = *self;
+        let Self { port, host, no_payload, not_http, turned_off, duplicate, sampled, .. } = *self;
         [not_ip, not_tcp, fragment, malformed, unknown_link, loopback]
             .into_iter()
-            .chain([port, host, no_payload, not_http, turned_off, duplicate])
+            .chain([port, host, no_payload, not_http, turned_off, duplicate, sampled])
             .sum()
     }
 }
@@ -102,6 +105,7 @@ impl Ledger {
         filtered.not_http += of(Outcome::NotHttp);
         filtered.turned_off += of(Outcome::TurnedOff);
         filtered.duplicate += of(Outcome::Duplicate);
+        filtered.sampled += of(Outcome::Sampled);
         lost.ring_full += of(Outcome::RingFull);
         lost.flow_table += of(Outcome::FlowTable);
         lost.unreadable += of(Outcome::Unreadable);
@@ -111,6 +115,7 @@ impl Ledger {
         self.records += counters.records;
         self.bytes += counters.bytes;
         self.flows += counters.flows;
+        self.flows_sampled += counters.flows_sampled;
         self.owner_moves += counters.owner_moves;
         self.wakeups += counters.wakeups;
     }
@@ -125,7 +130,7 @@ mod tests {
     /// A CPU whose outcome `i` happened `2^i` times: a reason left out or counted twice shows.
     fn counters() -> Counters {
         let outcomes =
-            std::array::from_fn(|i| if i <= Outcome::Unreadable as usize { 1 << i } else { 0 });
+            std::array::from_fn(|i| if i <= Outcome::Sampled as usize { 1 << i } else { 0 });
         let seen = outcomes.iter().sum();
         assert_eq!(outcomes.len(), OUTCOME_SLOTS);
         Counters {
@@ -138,7 +143,7 @@ mod tests {
             netns: 0,
             reserved_netns: 0,
             since_look: 6,
-            reserved: 0,
+            flows_sampled: 7,
             outcomes,
         }
     }

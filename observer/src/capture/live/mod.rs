@@ -32,7 +32,7 @@ pub use marker::{Marked, Marker, Selection};
 pub use netns::{Elsewhere, ElsewhereNames};
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
-use observer_common::flow::{STATE_HTTP, STATE_QUIET};
+use observer_common::flow::{Flow, STATE_HTTP, STATE_QUIET, STATE_SAMPLED};
 
 use crate::capture::interfaces;
 use crate::decode::decode;
@@ -247,6 +247,23 @@ impl Capture {
         self.object.change(flow, |entry| {
             entry.state = STATE_QUIET;
             true
+        })
+    }
+
+    /// Keeps one flow in 2 to the power of `shift`: `FlowKey::is_kept` tells which. The others are
+    /// left out where they begin, or from [`Capture::leave_out`] on.
+    pub fn sample(&mut self, shift: u32) -> Result<(), CaptureError> {
+        self.object.sample(shift)
+    }
+
+    /// Emits nothing more of a flow until a SYN starts a new connection between the same ends, or
+    /// until it is among those that are kept and a request begins.
+    pub fn leave_out(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
+        self.object.change(flow, |entry| {
+            let is_new = entry.state != STATE_SAMPLED;
+            // Where it was, and what of it is skipped, says nothing when it comes back.
+            *entry = Flow { state: STATE_SAMPLED, ..Flow::EMPTY };
+            is_new
         })
     }
 

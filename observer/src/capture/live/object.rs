@@ -8,8 +8,9 @@ use aya::maps::{
 };
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
-use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS, words};
+use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{self, STATE_OFF};
+use observer_common::sample;
 use observer_common::stats::Counters;
 
 use super::netns::Hall;
@@ -24,6 +25,7 @@ pub(super) struct Object {
     flows: HashMap<MapData, Wire<flow::FlowKey>, Wire<flow::Flow>>,
     stats: PerCpuArray<MapData, Wire<Counters>>,
     stats_fd: OwnedFd,
+    sampling: Array<MapData, u32>,
 }
 
 /// A type that both sides share, as plain bytes.
@@ -53,7 +55,8 @@ impl Object {
         let flows = take(&mut ebpf, config::FLOWS)?.try_into()?;
         let stats = take(&mut ebpf, config::STATS)?;
         let stats_fd = descriptor(&stats, config::STATS)?;
-        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd })
+        let sampling = take(&mut ebpf, config::SAMPLING)?.try_into()?;
+        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling })
     }
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
@@ -113,6 +116,10 @@ impl Object {
         Ok(Ledger::sum(per_cpu.iter().map(|counters| &counters.0)))
     }
 
+    pub(super) fn sample(&mut self, shift: u32) -> Result<(), CaptureError> {
+        Ok(self.sampling.set(0, sample::mask(shift), 0)?)
+    }
+
     pub(super) fn forget(&mut self, key: &FlowKey) -> Result<(), CaptureError> {
         let value = Wire(flow::Flow { state: STATE_OFF, ..flow::Flow::EMPTY });
         Ok(self.flows.insert(wire(key), value, 0)?)
@@ -150,13 +157,8 @@ impl Object {
 }
 
 fn wire(key: &FlowKey) -> Wire<flow::FlowKey> {
-    Wire(flow::FlowKey {
-        low: words(key.low.addr),
-        high: words(key.high.addr),
-        low_port: key.low.port,
-        high_port: key.high.port,
-        netns: key.netns,
-    })
+    let FlowKey { low, high, netns } = *key;
+    Wire(flow::FlowKey::in_order((low.addr, low.port), (high.addr, high.port), netns))
 }
 
 /// The read-only globals, in the shapes of `observer_common::config`.

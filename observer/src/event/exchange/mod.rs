@@ -20,6 +20,8 @@ use crate::segment::{Endpoint, Timestamp};
 pub struct FlowFacts {
     /// The same in every event of the flow; two flows differ with all likelihood.
     pub id: u64,
+    /// How many flows it stands for: more than 1 where others were sampled out.
+    pub adjusted_count: u32,
     pub client: Endpoint,
     pub server: Endpoint,
     pub handshake_ns: Option<u64>,

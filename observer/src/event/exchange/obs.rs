@@ -41,6 +41,11 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
         write_name(flow, &event.inside, json);
         json.raw("\"}");
     }
+    if event.flow.adjusted_count > 1 {
+        json.raw(r#","sampling":{"adjusted_count":"#);
+        json.number(event.flow.adjusted_count.into());
+        json.raw("}");
+    }
     write_rare(event, json);
     write_tcp(event, json);
     json.raw(r#","capture":"#);

@@ -4,6 +4,7 @@
 //! the request asked for, and ends HTTP where the flow is taken over.
 
 mod no_http;
+mod rest;
 mod roles;
 mod takeover;
 
@@ -115,6 +116,10 @@ impl Application for Connection {
             return;
         }
         self.tell_dth(side, self.taken_over, facts, out);
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.has_nothing_under_way()
     }
 
     fn close(mut self, facts: &Facts, now: Timestamp, cause: Cause, out: &mut Output) {

@@ -8,6 +8,7 @@ mod own;
 mod red;
 mod route;
 pub mod server;
+mod weighted;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -8,7 +8,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::event::governor::GovernorStats;
 use crate::event::stats::{Ledger, SinkStats, Snapshot};
+use crate::usage::{self, Usage};
 
 /// Renders the latest account at each scrape.
 #[derive(Debug)]
@@ -33,6 +35,9 @@ impl Collector for Own {
             out.ledger(ledger)?;
         }
         out.engine(&snapshot)?;
+        if let Some(governor) = &snapshot.governor {
+            out.governor(governor)?;
+        }
         out.sinks(&snapshot.sinks)?;
         out.process()
     }
@@ -107,7 +112,22 @@ impl Out<'_> {
             "Times the kernel woke the reader",
             one(ledger.wakeups),
         )?;
-        self.counter("observer_flows_found", "Flows found to be HTTP", one(ledger.flows))
+        self.counter("observer_flows_found", "Flows found to be HTTP", one(ledger.flows))?;
+        let sampled = one(ledger.flows_sampled);
+        self.counter("observer_flows_sampled_out", "Times a flow was sampled out", sampled)
+    }
+
+    /// The step as a gauge for each, of which one is 1: what a step is called does not change.
+    fn governor(&mut self, governor: &GovernorStats) -> fmt::Result {
+        let steps = ["full", "no_bodies", "no_headers", "sample"];
+        let is_on = steps.map(|step| (Some(("step", step)), u64::from(step == governor.step)));
+        self.gauge("observer_governor_step", "1 for the step that holds", is_on)?;
+        let adjusted_count = [(None, governor.adjusted_count.into())];
+        let help = "Flows that one that is followed stands for";
+        self.gauge("observer_governor_adjusted_count", help, adjusted_count)?;
+        let steps = [("shed", governor.shed), ("return", governor.returned)];
+        let steps = steps.map(|(direction, n)| (Some(("direction", direction)), n));
+        self.counter("observer_governor_transitions", "Steps taken", steps)
     }
 
     fn engine(&mut self, snapshot: &Snapshot) -> fmt::Result {
@@ -141,39 +161,16 @@ impl Out<'_> {
     /// What the process uses, under the names that every Prometheus client has for it.
     fn process(&mut self) -> fmt::Result {
         let Some(usage) = Usage::read() else { return Ok(()) };
-        let seconds = ConstCounter::new(usage.cpu_seconds);
+        let seconds = ConstCounter::new(usage.cpu_ns as f64 / 1e9);
         let seconds = [(None, seconds)].into_iter();
         self.write("process_cpu_seconds", "CPU time used", seconds)?;
         let resident = [(None, usage.resident_bytes)];
         self.gauge("process_resident_memory_bytes", "Memory in use", resident)?;
-        self.gauge("process_open_fds", "Open descriptors", [(None, usage.n_descriptors)])
-    }
-}
-
-struct Usage {
-    cpu_seconds: f64,
-    resident_bytes: u64,
-    n_descriptors: u64,
-}
-
-impl Usage {
-    /// proc(5): /proc/self/statm has pages.
-    fn read() -> Option<Self> {
-        let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-        let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-        let mut used = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: no pointers but to a valid place; both calls cannot fail with these arguments.
-        let page = unsafe {
-            libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut used);
-            libc::sysconf(libc::_SC_PAGESIZE)
-        };
-        Some(Self {
-            cpu_seconds: used.tv_sec as f64 + used.tv_nsec as f64 / 1e9,
-            resident_bytes: pages.saturating_mul(u64::try_from(page).ok()?),
-            // One of them is the directory that is being read.
-            n_descriptors: (std::fs::read_dir("/proc/self/fd").ok()?.count() as u64)
-                .saturating_sub(1),
-        })
+        self.gauge(
+            "process_open_fds",
+            "Open descriptors",
+            usage::n_descriptors().map(|n| (None, n)),
+        )
     }
 }
 

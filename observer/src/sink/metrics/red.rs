@@ -4,10 +4,10 @@
 use hashbrown::{HashMap, HashSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::route::collapse;
+use super::weighted::Weighted;
 use crate::config::metrics::Metrics as Config;
 use crate::config::route::Template;
 use crate::event::HttpExchange;
@@ -16,12 +16,13 @@ use crate::segment::Endpoint;
 
 type Labels = Vec<(&'static str, String)>;
 
-/// Counts exchanges. One that has no pair has no duration and is in the second family alone.
+/// Counts exchanges. One that has no pair has no duration and is in the second family alone. Of
+/// flows that stand for others each counts for as many in the first, and as one in the second.
 #[derive(Debug)]
 pub struct Red {
-    durations: Family<Labels, Histogram, fn() -> Histogram>,
+    durations: Family<Labels, Weighted, fn() -> Weighted>,
     by_pairing: [Counter; 4],
-    known: HashMap<Key, Histogram>,
+    known: HashMap<Key, Weighted>,
     templates: Vec<Template>,
     /// Routes that were given a series of their own, of each service.
     routes: HashMap<Endpoint, HashSet<String>>,
@@ -42,8 +43,8 @@ struct Key {
 
 impl Red {
     pub(super) fn new(config: &Config, registry: &mut Registry) -> Self {
-        let durations: Family<Labels, Histogram, fn() -> Histogram> =
-            Family::new_with_constructor(|| Histogram::new(SECONDS));
+        let durations: Family<Labels, Weighted, fn() -> Weighted> =
+            Family::new_with_constructor(|| Weighted::new(&SECONDS));
         registry.register_with_unit(
             "http_server_request_duration",
             "First byte of the request to last byte of the response",
@@ -87,7 +88,8 @@ impl Red {
         let [_, path, _] = event.url_parts();
         let path = std::str::from_utf8(path.unwrap_or_default()).unwrap_or("_NOT_UTF8");
         self.find_route(event.flow.server, status, path);
-        self.observe(event.flow.server, method, status, total_ns as f64 / 1e9);
+        let seconds = total_ns as f64 / 1e9;
+        self.observe(event.flow.server, method, status, seconds, event.flow.adjusted_count);
     }
 
     /// Puts the route into `self.route`.
@@ -114,11 +116,18 @@ impl Red {
         }
     }
 
-    fn observe(&mut self, server: Endpoint, method: &'static str, status: u16, seconds: f64) {
+    fn observe(
+        &mut self,
+        server: Endpoint,
+        method: &'static str,
+        status: u16,
+        seconds: f64,
+        weight: u32,
+    ) {
         let route = std::mem::take(&mut self.route);
         let mut key = Key { server: Some(server), method, status, route };
         if let Some(known) = self.known.get(&key) {
-            known.observe(seconds);
+            known.observe(seconds, weight);
             self.route = key.route;
             return;
         }
@@ -130,7 +139,7 @@ impl Red {
             }
         }
         let histogram = self.durations.get_or_create_owned(&labels(&key));
-        histogram.observe(seconds);
+        histogram.observe(seconds, weight);
         self.known.insert(key, histogram);
     }
 }
@@ -186,7 +195,7 @@ mod tests {
     fn see(red: &mut Red, port: u16, status: u16, path: &str) {
         let server = Endpoint::v4([10, 0, 0, 1], port);
         red.find_route(server, status, path);
-        red.observe(server, "GET", status, 0.02);
+        red.observe(server, "GET", status, 0.02, 1);
     }
 
     fn text(registry: &Registry) -> String {

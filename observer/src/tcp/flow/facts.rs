@@ -37,6 +37,8 @@ pub struct Facts {
     pub origin: Origin,
     /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
     pub srtt_us: u32,
+    /// How many flows it stands for: more than 1 where others were sampled out.
+    pub adjusted_count: u32,
     pub(super) syn_time: Option<Timestamp>,
     pub(super) halves: [Half; 2],
 }

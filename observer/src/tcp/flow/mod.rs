@@ -77,6 +77,7 @@ impl<A: Application> Flow<A> {
             handshake_ns: None,
             origin: segment.origin,
             srtt_us: 0,
+            adjusted_count: 1,
             syn_time: None,
             halves: [Half::default(), Half::default()],
         };
@@ -99,6 +100,14 @@ impl<A: Application> Flow<A> {
 
     pub(super) fn is_closed(&self) -> bool {
         self.phase == Phase::Closed
+    }
+
+    /// Nothing is under way on it, and nothing waits to be delivered.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Open
+            && self.n_buffered() == 0
+            && self.facts.halves.iter().all(|half| half.facts().dth.is_none())
+            && self.app.as_ref().is_some_and(A::is_at_rest)
     }
 
     fn half(&self, side: Side) -> &Half {
