@@ -193,7 +193,7 @@ impl<H: FnMut(Event) -> ControlFlow<()>> Engine<H> {
                 self.pipeline.handle_timeout(time);
             }
             while let Some((_, ifindex, name)) = names.next_if(|(at, ..)| *at <= number + 1) {
-                self.pipeline.name_interface(*ifindex, name);
+                self.pipeline.name_interface(0, *ifindex, name);
             }
             self.drain()?;
         }
