@@ -90,7 +90,7 @@ mod tests {
         fn digits_are_what_format_writes(n in 0..100_000_000u32, large in any::<u64>()) {
             check(n);
             let expected = format!("{large:016x}");
-            prop_assert_eq!(&hex(large)[..], expected.as_bytes());
+            prop_assert_eq!(hex(large).to_vec(), expected.into_bytes());
         }
     }
 }

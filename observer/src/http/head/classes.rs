@@ -150,7 +150,7 @@ mod portable {
         for (class, &byte) in classes.iter_mut().zip(block) {
             let is_name = (byte | 0x20).is_ascii_lowercase() | byte.is_ascii_digit();
             let is_name = is_name | (byte == b'-') | (byte == b'_');
-            let is_printable = (byte >= b' ') & (byte <= b'~');
+            let is_printable = byte.is_ascii() & !byte.is_ascii_control();
             *class = (u8::from(is_printable) * PRINTABLE) | (u8::from(is_name) * NAME);
         }
         let mut masks = Masks { printable: 0, name: 0 };
