@@ -147,10 +147,15 @@ impl Source for Live {
 
     fn late_names(&self) -> Option<LateNames> {
         let names = self.capture.elsewhere_names()?;
-        Some(Box::new(move |place| match place {
-            Place::Interface { netns, ifindex } => names.interface(netns, ifindex),
-            Place::Netns(netns) => names.netns(netns),
-        }))
+        let told = self.version.map(|(_, elsewhere)| elsewhere);
+        let current = names.clone();
+        Some(LateNames {
+            have_changed: Box::new(move || Some(current.version()) != told),
+            of: Box::new(move |place| match place {
+                Place::Interface { netns, ifindex } => names.interface(netns, ifindex),
+                Place::Netns(netns) => names.netns(netns),
+            }),
+        })
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

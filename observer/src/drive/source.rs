@@ -60,8 +60,13 @@ pub enum Place {
     Netns(u32),
 }
 
-/// The name of a place, empty where it has none; `None` where it is not known.
-pub type LateNames = Box<dyn Fn(Place) -> Option<String>>;
+/// Names to ask for while segments come.
+pub struct LateNames {
+    /// Whether any has changed since the engine was told of all.
+    pub have_changed: Box<dyn Fn() -> bool>,
+    /// The name of a place, empty where it has none; `None` where it is not known.
+    pub of: Box<dyn Fn(Place) -> Option<String>>,
+}
 
 /// A source and the engine behind it.
 #[derive(Debug)]
@@ -195,11 +200,12 @@ fn tell(engine: &mut Pipeline, place: Place, name: Option<&str>) {
 /// The first segment from another namespace may be faster than the news of it.
 fn learn(engine: &mut Pipeline, origin: &Origin, names: &LateNames) {
     let Origin { netns, ifindex, .. } = *origin;
-    if netns == 0 || engine.knows_interface(netns, ifindex) {
+    // The number of a namespace that is gone may have been given to another already.
+    if netns == 0 || (engine.knows_interface(netns, ifindex) && !(names.have_changed)()) {
         return;
     }
     for place in [Place::Interface { netns, ifindex }, Place::Netns(netns)] {
-        if let Some(name) = names(place) {
+        if let Some(name) = (names.of)(place) {
             tell(engine, place, Some(&name));
         }
     }

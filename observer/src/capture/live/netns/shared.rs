@@ -25,6 +25,11 @@ impl ElsewhereNames {
         Self(shared)
     }
 
+    /// Counts the changes.
+    pub fn version(&self) -> u64 {
+        self.0.version()
+    }
+
     pub fn interface(&self, netns: u32, ifindex: u32) -> Option<String> {
         self.0.lock().elsewhere.interfaces.get(&(netns, ifindex)).cloned()
     }
