@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::monotonic;
+use super::{memory, monotonic};
 use crate::event::Event;
 use crate::event::stats::{Ledger, Snapshot};
 use crate::pipeline::{Config, Pipeline, Stats};
@@ -98,6 +98,9 @@ impl<S: Source> Drive<S> {
         // wall clock, and a deadline must not pass before they are read.
         engine.handle_timeout(last.unwrap_or_else(|| source.now()));
         drain(engine, &mut handle);
+        if engine.take_shrank() {
+            memory::give_back();
+        }
         Ok(n_segments)
     }
 
