@@ -8,6 +8,8 @@ pub mod file;
 #[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]
+mod memory;
+#[cfg(feature = "live")]
 mod source;
 pub mod spread;
 

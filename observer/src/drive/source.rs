@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::monotonic;
+use super::{memory, monotonic};
 use crate::event::Event;
 use crate::event::stats::{Ledger, Snapshot};
 use crate::pipeline::{Config, Pipeline, Shed, Stats};
@@ -108,6 +108,9 @@ impl<S: Source> Drive<S> {
         // wall clock, and a deadline must not pass before they are read.
         engine.handle_timeout(last.unwrap_or_else(|| source.now()));
         drain(engine, &mut handle);
+        if engine.take_shrank() {
+            memory::give_back();
+        }
         Ok(n_segments)
     }
 

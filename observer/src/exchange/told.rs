@@ -1,6 +1,7 @@
 //! The way of finished exchanges out of the pairer, in the order in which they ended.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use crate::message::Exchange;
 
@@ -8,19 +9,28 @@ use crate::message::Exchange;
 /// large, and pass from hand to hand.
 #[derive(Debug, Default)]
 pub struct Told {
-    exchanges: VecDeque<Box<Exchange>>,
+    /// The next one; usually there is no other, and no memory is kept for it.
+    first: Option<Box<Exchange>>,
+    others: VecDeque<Box<Exchange>>,
 }
 
 impl Told {
     pub fn is_empty(&self) -> bool {
-        self.exchanges.is_empty()
+        self.first.is_none()
     }
 
     pub fn pop(&mut self) -> Option<Box<Exchange>> {
-        self.exchanges.pop_front()
+        let next = self.others.pop_front();
+        if next.is_some() && self.others.is_empty() {
+            self.others = VecDeque::new();
+        }
+        mem::replace(&mut self.first, next)
     }
 
     pub(super) fn push(&mut self, exchange: Box<Exchange>) {
-        self.exchanges.push_back(exchange);
+        match self.first {
+            None => self.first = Some(exchange),
+            Some(_) => self.others.push_back(exchange),
+        }
     }
 }

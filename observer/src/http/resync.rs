@@ -12,11 +12,15 @@ const MAX_LINE: usize = 16 << 10;
 /// Segment starts that are tried within one line.
 const MAX_STARTS: usize = 256;
 
-/// The line that is being looked at, where it is not complete yet.
+/// The line that is being looked at, where there is one that is not complete yet. In a box: most
+/// halves are never out of sync.
 #[derive(Debug, Default)]
-pub(super) struct Resync {
-    line: Vec<u8>,
-    /// Where in `line` a message may begin, and the mark of that byte.
+pub(super) struct Resync(Option<Box<Line>>);
+
+#[derive(Debug, Default)]
+struct Line {
+    bytes: Vec<u8>,
+    /// Where in `bytes` a message may begin, and the mark of that byte.
     starts: Vec<(usize, Mark)>,
 }
 
@@ -30,8 +34,7 @@ pub(super) struct Found {
 impl Resync {
     /// Bytes are missing: what was collected leads nowhere.
     pub(super) fn handle_gap(&mut self) {
-        self.line.clear();
-        self.starts.clear();
+        self.0 = None;
     }
 
     /// Looks through a segment's bytes, the first of which is at `mark`.
@@ -42,17 +45,22 @@ impl Resync {
             let part = rest.get(..n).unwrap_or_default();
             let mark = Mark { offset: mark.offset.plus(at as u64), ..mark };
             at = at.saturating_add(n);
-            if self.starts.len() < MAX_STARTS && may_begin(role, part) {
-                self.starts.push((self.line.len(), mark));
+            let may_begin = may_begin(role, part);
+            if self.0.is_none() && !may_begin {
+                continue;
             }
-            if self.starts.is_empty() || self.line.len().saturating_add(n) > MAX_LINE {
+            let line = self.0.get_or_insert_default();
+            if line.starts.len() < MAX_STARTS && may_begin {
+                line.starts.push((line.bytes.len(), mark));
+            }
+            if line.bytes.len().saturating_add(n) > MAX_LINE {
                 self.handle_gap();
                 continue;
             }
-            self.line.extend_from_slice(part);
+            line.bytes.extend_from_slice(part);
             if part.ends_with(b"\n") {
-                let found = self.starts.iter().find_map(|&(start, first)| {
-                    let line = self.line.get(start..)?;
+                let found = line.starts.iter().find_map(|&(start, first)| {
+                    let line = line.bytes.get(start..)?;
                     is_certain(role, line).then(|| Found { line: line.to_vec(), first, used: at })
                 });
                 self.handle_gap();

@@ -16,7 +16,7 @@ pub(super) fn tell_flagged(
     facts: &Facts,
     out: &mut Output,
 ) {
-    let Some(dth) = facts.half(side).dth else { return };
+    let Some(dth) = facts.half(side).dth.as_deref() else { return };
     push(dth, side, client, index, DthPhase::Flagged, dth.time, facts, out);
 }
 
@@ -30,7 +30,7 @@ pub(super) fn tell_end(
 ) {
     for side in [Side::Low, Side::High] {
         let half = facts.half(side);
-        let Some(dth) = half.dth else { continue };
+        let Some(dth) = half.dth.as_deref() else { continue };
         let closed = match client {
             Some(client) => closed(cause, client, None),
             None => Closed { direction: None, ..closed(cause, side, None) },
@@ -47,7 +47,7 @@ pub(super) fn tell_end(
 
 #[expect(clippy::too_many_arguments, reason = "one call passes on what an event consists of")]
 fn push(
-    dth: DthFacts,
+    dth: &DthFacts,
     side: Side,
     client: Option<Side>,
     index: Option<u64>,
@@ -74,7 +74,7 @@ fn push(
 }
 
 /// Whether segments of this message carried the bit: those between the first and the last that did.
-pub(super) fn is_flagged(message: Option<&Message>, dth: Option<DthFacts>) -> bool {
+pub(super) fn is_flagged(message: Option<&Message>, dth: Option<&DthFacts>) -> bool {
     let Some((start, end)) = dth.and_then(|dth| dth.carried) else { return false };
     message.is_some_and(|m| start < m.last.offset && m.first.offset < end)
 }

@@ -160,6 +160,12 @@ impl Pipeline {
         self.flows.poll_directive()
     }
 
+    /// Whether the memory of many flows was given back since the last call: then the allocator may
+    /// hold much that nobody uses.
+    pub fn take_shrank(&mut self) -> bool {
+        self.flows.take_shrank()
+    }
+
     /// When `handle_timeout` next has something to do; `None` while nothing waits.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.flows.poll_timeout()
@@ -228,9 +234,9 @@ impl Output {
         let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
         let mut flow = self.flow_facts(client, facts);
         if inside.is_empty() {
-            let request = dth::is_flagged(exchange.request.as_ref(), ours.dth);
+            let request = dth::is_flagged(exchange.request.as_ref(), ours.dth.as_deref());
             let mut answers = exchange.interim.iter().chain(&exchange.response);
-            flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth)));
+            flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth.as_deref())));
         }
         let event = HttpExchange {
             exchange,

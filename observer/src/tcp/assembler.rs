@@ -35,37 +35,41 @@ impl Piece {
     }
 }
 
-/// Out-of-order pieces, sorted by offset. Invariant: no two overlap.
+/// Out-of-order pieces, sorted by offset. Invariant: no two overlap. In a box while there are any: a
+/// flow that was disordered once does not keep the memory for it.
 #[derive(Debug, Default)]
-pub(super) struct Assembler {
+pub(super) struct Assembler(Option<Box<Pieces>>);
+
+#[derive(Debug, Default)]
+struct Pieces {
     pieces: VecDeque<Piece>,
     n_bytes: usize,
 }
 
 impl Assembler {
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.0.is_none()
     }
 
     pub(super) fn n_pieces(&self) -> usize {
-        self.pieces.len()
+        self.0.as_ref().map_or(0, |held| held.pieces.len())
     }
 
     /// Bytes held.
     pub(super) fn n_bytes(&self) -> usize {
-        self.n_bytes
+        self.0.as_ref().map_or(0, |held| held.n_bytes)
     }
 
     pub(super) fn first(&self) -> Option<&Piece> {
-        self.pieces.front()
+        self.0.as_ref()?.pieces.front()
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Piece> {
-        let piece = self.pieces.pop_front()?;
-        self.n_bytes = self.n_bytes.saturating_sub(piece.bytes.len());
-        if self.pieces.is_empty() {
-            // A flow that was disordered once should not keep the memory for it.
-            self.pieces = VecDeque::new();
+        let held = self.0.as_mut()?;
+        let piece = held.pieces.pop_front()?;
+        held.n_bytes = held.n_bytes.saturating_sub(piece.bytes.len());
+        if held.pieces.is_empty() {
+            self.0 = None;
         }
         Some(piece)
     }
@@ -73,6 +77,16 @@ impl Assembler {
     /// Stores the parts of `piece` that are not there yet. Returns whether bytes that were already
     /// there differ from the new ones.
     pub(super) fn insert(&mut self, piece: Piece) -> bool {
+        if piece.offset >= piece.end() {
+            return false;
+        }
+        self.0.get_or_insert_default().insert(piece)
+    }
+}
+
+impl Pieces {
+    /// See [`Assembler::insert`].
+    fn insert(&mut self, piece: Piece) -> bool {
         let mut conflict = false;
         let mut from = piece.offset;
         let end = piece.end();
@@ -127,8 +141,9 @@ mod tests {
             }));
         }
         let stored: Vec<(u64, String)> = assembler
-            .pieces
+            .0
             .iter()
+            .flat_map(|held| &held.pieces)
             .map(|p| (p.offset.0, String::from_utf8_lossy(&p.bytes).into_owned()))
             .collect();
         let expected: Vec<(u64, String)> =
@@ -175,7 +190,8 @@ mod tests {
         };
         assembler.insert(piece(0, "ab", 8));
         assembler.insert(piece(5, "fghijkl", 0));
-        let ends: Vec<_> = assembler.pieces.iter().map(|p| (p.offset.0, p.end().0)).collect();
+        let ends: Vec<_> =
+            assembler.0.unwrap().pieces.iter().map(|p| (p.offset.0, p.end().0)).collect();
         assert_eq!(ends, [(0, 10), (10, 12)]);
     }
 }

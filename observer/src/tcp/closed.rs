@@ -61,6 +61,10 @@ impl Closed {
         })
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     pub(super) fn expire(&mut self, now: Timestamp) {
         while self.order.front().is_some_and(|&(until, _)| until <= now) {
             self.forget_oldest();

@@ -28,7 +28,7 @@ const N_RECENT: usize = 4;
 const COMPARED_BYTES: usize = 512;
 
 /// What is known of one half beside its bytes. All counts are running totals.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HalfFacts {
     /// Union of the flags of all its segments.
     pub flags: TcpFlags,
@@ -44,8 +44,8 @@ pub struct HalfFacts {
     pub out_of_window: u32,
     /// The half was picked up without its SYN.
     pub midstream: bool,
-    /// What is known of its segments with the DTH bit, where there were any.
-    pub dth: Option<DthFacts>,
+    /// What is known of its segments with the DTH bit, where there were any: hardly ever.
+    pub dth: Option<Box<DthFacts>>,
     /// Everything before this was delivered or told as a gap.
     pub delivered: Offset,
     /// Where the first byte stands, unless the half was picked up without its SYN.
@@ -84,11 +84,23 @@ pub(super) struct Fin {
     pub(super) time: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+/// What a retransmission is compared with. 32 bits of each: every flow has eight of these, and what
+/// was sent 4 GiB ago is not sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Recent {
-    offset: u64,
-    n_bytes: usize,
-    hash: u64,
+    offset: u32,
+    n_bytes: u32,
+    hash: u32,
+}
+
+impl Recent {
+    fn new(offset: Offset, bytes: &[u8]) -> Self {
+        Self {
+            offset: offset.0 as u32,
+            n_bytes: bytes.len() as u32,
+            hash: fingerprint(bytes) as u32,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -302,7 +314,7 @@ impl Half {
         let oldest = usize::from(self.n_remembered) % N_RECENT;
         self.n_remembered = (self.n_remembered % N_RECENT as u8).saturating_add(1);
         if let Some(slot) = self.recent.get_mut(oldest) {
-            *slot = Recent { offset: offset.0, n_bytes: bytes.len(), hash: fingerprint(bytes) };
+            *slot = Recent::new(offset, bytes);
         }
     }
 
@@ -310,8 +322,9 @@ impl Half {
     pub(super) fn handle_retransmission(&mut self, seq: SeqNumber, bytes: &[u8]) {
         self.facts.retransmissions = self.facts.retransmissions.saturating_add(1);
         let Some(offset) = self.anchor.and_then(|a| a.offset_of(seq)) else { return };
-        let known = self.recent.iter().find(|r| r.offset == offset.0 && r.n_bytes == bytes.len());
-        if known.is_some_and(|r| r.n_bytes > 0 && r.hash != fingerprint(bytes)) {
+        let again = Recent::new(offset, bytes);
+        let known = |r: &&Recent| r.offset == again.offset && r.n_bytes == again.n_bytes;
+        if self.recent.iter().find(known).is_some_and(|r| r.n_bytes > 0 && *r != again) {
             self.facts.overlap_conflicts = self.facts.overlap_conflicts.saturating_add(1);
         }
     }

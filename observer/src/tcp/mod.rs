@@ -120,6 +120,10 @@ pub struct FlowTable<A> {
     timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
     hasher: foldhash::fast::RandomState,
     closed: Closed,
+    /// When to give back the memory of flows that have ended; the end of time where there is none.
+    tidy_at: Timestamp,
+    /// Much memory was given back since that was asked.
+    shrank: bool,
     directives: VecDeque<Directive>,
     buffered: usize,
     sampling: Sampling,
@@ -136,6 +140,8 @@ impl<A: Application> FlowTable<A> {
             timers: BinaryHeap::new(),
             hasher: foldhash::fast::RandomState::default(),
             closed: Closed::default(),
+            tidy_at: Timestamp(u64::MAX),
+            shrank: false,
             directives: VecDeque::new(),
             buffered: 0,
             sampling: Sampling::default(),
@@ -194,11 +200,20 @@ impl<A: Application> FlowTable<A> {
             self.timers.pop();
             self.handle_timer(slot, due, now, out);
         }
+        if self.tidy_at <= now {
+            self.tidy(now);
+        }
     }
 
     /// When `handle_timeout` next has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|&Reverse((due, _))| due)
+        let due = self.timers.peek().map_or(Timestamp(u64::MAX), |&Reverse((due, _))| due);
+        Some(due.min(self.tidy_at)).filter(|&due| due != Timestamp(u64::MAX))
+    }
+
+    /// Whether the memory of many flows was given back since the last call.
+    pub fn take_shrank(&mut self) -> bool {
+        std::mem::take(&mut self.shrank)
     }
 
     /// What to ask of the capture next.
@@ -361,8 +376,32 @@ impl<A: Application> FlowTable<A> {
         let Some(entry) = self.slot(slot).filter(|e| e.flow.is_closed()) else { return false };
         let (key, ends) = (entry.flow.facts.key, entry.flow.ends());
         self.closed.insert(key, ends, now.after(self.limits.time_wait_ns));
+        self.tidy_at = self.tidy_at.min(now.after(TIDY_NS));
         self.remove(slot);
         true
+    }
+
+    /// Gives back the memory of flows that have ended, and forgets those that were to be remembered
+    /// for a while. A table that is a quarter full may fill again.
+    fn tidy(&mut self, now: Timestamp) {
+        self.closed.expire(now);
+        self.tidy_at =
+            Timestamp(if self.closed.is_empty() { u64::MAX } else { now.after(TIDY_NS).0 });
+        if self.index.len() >= self.index.capacity() / 4 {
+            return;
+        }
+        let n_slots = self.slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.shrank |= self.free.len() > MANY;
+        self.slots.truncate(n_slots);
+        self.slots.shrink_to_fit();
+        self.free.retain(|&slot| (slot as usize) < n_slots);
+        self.free.shrink_to_fit();
+        let slots = &self.slots;
+        let slot = |slot: u32| slots.get(slot as usize).and_then(Option::as_deref);
+        self.timers.retain(|&Reverse((due, i))| slot(i).is_some_and(|s| s.scheduled == due));
+        self.timers.shrink_to_fit();
+        let n_flows = self.index.len();
+        self.index.shrink_to(n_flows, |&i| slot(i).map_or(0, |s| s.hash));
     }
 
     /// Makes room: ends the flow that has been silent longest, as far as the timers tell. A flow
@@ -384,6 +423,12 @@ impl<A: Application> FlowTable<A> {
         }
     }
 }
+
+/// How long after the end of a flow its memory is given back, with that of those that ended since.
+const TIDY_NS: u64 = 10_000_000_000;
+
+/// So many flows that it is worth asking the allocator for what they held.
+const MANY: usize = 1_000;
 
 /// A flow begins with a SYN or with data, or with an announced death (RFC 9401); another bare ACK,
 /// FIN or RST of an unknown flow tells nothing.

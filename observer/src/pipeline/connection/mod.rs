@@ -36,7 +36,7 @@ pub(super) struct Connection {
     pub(super) held: Option<Vec<(Mark, Vec<u8>)>>,
     taken_over: bool,
     /// Too few bytes to tell whether they are a body or the next request.
-    withheld: Option<(Mark, Vec<u8>)>,
+    withheld: Option<Box<(Mark, Vec<u8>)>>,
     /// The request that is being read asks for a takeover.
     asks_takeover: bool,
     /// The half that is being read has come to its end.
@@ -107,7 +107,7 @@ impl Application for Connection {
     }
 
     fn handle_dth(&mut self, facts: &Facts, side: Side, out: &mut Output) {
-        let bare = facts.half(side).dth.is_some_and(|dth| dth.bare);
+        let bare = facts.half(side).dth.as_ref().is_some_and(|dth| dth.bare);
         let client = self.client.or(facts.initiator);
         // What comes next may tell who is the client, and whether it speaks HTTP at all.
         let is_first = client == Some(side) && !self.pairer.has_begun();
@@ -233,11 +233,11 @@ impl Connection {
 
     /// Where a body is due that may not come: the first bytes tell whether it is the next request.
     fn read_withheld(&mut self, mark: Mark, what: What<'_>, out: &mut Output) {
-        let (first, mut bytes) = self.withheld.take().unwrap_or((mark, Vec::new()));
+        let (first, mut bytes) = self.withheld.take().map_or((mark, Vec::new()), |known| *known);
         if let What::Bytes(more) = what {
             bytes.extend_from_slice(more);
             if http::may_become_request(&bytes) {
-                self.withheld = Some((first, bytes));
+                self.withheld = Some(Box::new((first, bytes)));
                 return;
             }
         }
