@@ -226,4 +226,5 @@ const DOCUMENTS: &[&str] = &[
     "docs/metrics.md",
     "docs/security.md",
     "docs/observer.example.toml",
+    "deploy/observer.service.d/netns.conf",
 ];

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -14,22 +15,23 @@ use observer::capture::namespaces::Namespace;
 use observer::segment::FlowKey;
 use observer_common::config::TC_EGRESS;
 
-use crate::needs::{command, missing, namespace, output};
+use crate::needs::{command, namespace, output};
 
 /// A process in a network namespace of its own.
 struct Other(Child);
 
 impl Other {
     fn new() -> Self {
-        let own = std::fs::read_link("/proc/self/ns/net").unwrap();
-        let thread = std::fs::read_link("/proc/thread-self/ns/net").unwrap();
-        let child = Command::new("unshare").args(["-n", "sleep", "60"]).spawn().unwrap();
-        let other = Self(child);
-        eventually("a new namespace", || {
-            let its = std::fs::read_link(other.file()).unwrap();
-            its != own && its != thread
-        });
-        assert!(other.run("ip link set lo up"));
+        let mut sleep = Command::new("sleep");
+        // SAFETY: a system call without allocation, fit for a child after fork.
+        unsafe {
+            sleep.arg("60").pre_exec(|| match libc::unshare(libc::CLONE_NEWNET) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            });
+        }
+        let other = Self(sleep.spawn().unwrap());
+        assert!(other.run("ip", "link set lo up"));
         other
     }
 
@@ -43,34 +45,38 @@ impl Other {
         number.parse().unwrap()
     }
 
-    fn run(&self, what: &str) -> bool {
-        command("nsenter", &format!("-t {} -n {what}", self.0.id()))
-    }
-
-    fn output(&self, what: &str) -> String {
-        output("nsenter", &format!("-t {} -n {what}", self.0.id()))
-    }
-
-    /// A request and a response between two ports of its loopback address, or of that of the
-    /// calling thread's namespace.
-    fn converse(other: Option<&Self>, request: &str) {
+    /// Runs `work` on a thread inside; processes that it starts are inside as well.
+    fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
-            scope.spawn(|| {
-                if let Some(other) = other {
-                    let file = std::fs::File::open(other.file()).unwrap();
-                    // SAFETY: no pointers; the thread ends here.
-                    assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
-                }
-                let listener = TcpListener::bind(("127.0.0.1", 18_420)).unwrap();
-                let mut client = TcpStream::connect(("127.0.0.1", 18_420)).unwrap();
-                let (mut server, _) = listener.accept().unwrap();
-                client.write_all(request.as_bytes()).unwrap();
-                server.read_exact(&mut vec![0; request.len()]).unwrap();
-                server.write_all(b"HTTP/1.1 204 None\r\n\r\n").unwrap();
-                client.read_exact(&mut [0; 21]).unwrap();
+            let thread = scope.spawn(|| {
+                let file = std::fs::File::open(self.file()).unwrap();
+                // SAFETY: no pointers; the thread ends with this.
+                assert_eq!(unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) }, 0);
+                drop(file);
+                work()
             });
-        });
+            thread.join().unwrap()
+        })
     }
+
+    fn run(&self, program: &str, arguments: &str) -> bool {
+        self.inside(|| command(program, arguments))
+    }
+
+    fn output(&self, program: &str, arguments: &str) -> String {
+        self.inside(|| output(program, arguments))
+    }
+}
+
+/// A request and a response between two ports of the loopback address.
+fn converse(request: &str) {
+    let listener = TcpListener::bind(("127.0.0.1", 18_420)).unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", 18_420)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(request.as_bytes()).unwrap();
+    server.read_exact(&mut vec![0; request.len()]).unwrap();
+    server.write_all(b"HTTP/1.1 204 None\r\n\r\n").unwrap();
+    client.read_exact(&mut [0; 21]).unwrap();
 }
 
 impl Drop for Other {
@@ -98,23 +104,13 @@ fn modes() -> Vec<TcAttach> {
 
 #[track_caller]
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if is_so() {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
     panic!("waited in vain for {what}");
-}
-
-fn can_run() -> bool {
-    namespace()
-        && (command("unshare", "-n sleep 0") || missing("no unshare(1)"))
-        && (enters() || missing("no nsenter(1)"))
-}
-
-fn enters() -> bool {
-    command("nsenter", &format!("-t {} -n sleep 0", std::process::id()))
 }
 
 /// What came, by namespace: the start of each payload.
@@ -138,15 +134,15 @@ fn drain(capture: &mut Capture) -> BTreeSet<(u32, u32, String)> {
 
 #[test]
 fn each_segment_says_in_which_namespace_it_was_seen() {
-    if !can_run() {
+    if !namespace() {
         return;
     }
     for mode in modes() {
         let (red, blue) = (Other::new(), Other::new());
         let mut capture = start(mode, &[&red, &blue]);
-        Other::converse(Some(&red), "GET /red HTTP/1.1\r\nHost: x\r\n\r\n");
-        Other::converse(None, "GET /own HTTP/1.1\r\nHost: x\r\n\r\n");
-        Other::converse(Some(&blue), "GET /blue HTTP/1.1\r\nHost: x\r\n\r\n");
+        red.inside(|| converse("GET /red HTTP/1.1\r\nHost: x\r\n\r\n"));
+        converse("GET /own HTTP/1.1\r\nHost: x\r\n\r\n");
+        blue.inside(|| converse("GET /blue HTTP/1.1\r\nHost: x\r\n\r\n"));
         let mut meant = BTreeSet::new();
         for (netns, path) in [(red.inode(), "red"), (0, "own"), (blue.inode(), "blue")] {
             meant.insert((netns, netns, format!("GET /{path} HTTP/1.1")));
@@ -158,8 +154,8 @@ fn each_segment_says_in_which_namespace_it_was_seen() {
         assert!(ledger.is_balanced(), "{mode:?}: {ledger:?}");
         assert_eq!((ledger.flows, ledger.lost.unreadable), (3, 0), "{mode:?}: {ledger:?}");
         for other in [&red, &blue] {
-            let left = other.output("tc qdisc show dev lo")
-                + &other.output("tc filter show dev lo egress");
+            let left = other.output("tc", "qdisc show dev lo")
+                + &other.output("tc", "filter show dev lo egress");
             assert!(!left.contains("clsact") && !left.contains(TC_EGRESS), "{mode:?}: {left}");
         }
         assert!(capture.take_warnings().is_empty());
@@ -168,17 +164,21 @@ fn each_segment_says_in_which_namespace_it_was_seen() {
 
 #[test]
 fn a_namespace_that_goes_takes_nothing_of_ours_along() {
-    if !can_run() {
+    if !namespace() {
         return;
     }
     for mode in modes() {
         let other = Other::new();
+        let pid = other.0.id();
+        assert!(command("ip", &format!("link add tie0 type veth peer name e0 netns {pid}")));
         let mut capture = start(mode, &[&other]);
         assert_eq!(capture.elsewhere().interfaces.len(), 1, "{mode:?}");
         drop(other);
+        // The kernel takes the near end away when nothing refers to the far end's namespace any more.
+        eventually("the namespace to be freed", || !output("ip", "link").contains("tie0"));
         eventually("the namespace to be let go of", || capture.elsewhere().namespaces.is_empty());
         // The same interface index, program and handle: only the namespace tells them apart.
-        Other::converse(None, "GET /still HTTP/1.1\r\nHost: x\r\n\r\n");
+        converse("GET /still HTTP/1.1\r\nHost: x\r\n\r\n");
         let still = (0, 0, "GET /still HTTP/1.1".to_owned());
         assert!(drain(&mut capture).contains(&still), "{mode:?}");
         assert!(capture.take_warnings().is_empty(), "{mode:?}");
@@ -187,7 +187,7 @@ fn a_namespace_that_goes_takes_nothing_of_ours_along() {
 
 #[test]
 fn a_qdisc_that_somebody_deletes_is_put_back() {
-    if !can_run() {
+    if !namespace() {
         return;
     }
     let other = Other::new();
@@ -199,13 +199,13 @@ fn a_qdisc_that_somebody_deletes_is_put_back() {
         capture.poll(Duration::from_millis(10), |_| {}).unwrap();
         ours(output("tc", "filter show dev lo egress"))
     });
-    assert!(other.run("tc qdisc del dev lo clsact"));
-    eventually("our filter elsewhere", || ours(other.output("tc filter show dev lo egress")));
+    assert!(other.run("tc", "qdisc del dev lo clsact"));
+    eventually("our filter elsewhere", || ours(other.output("tc", "filter show dev lo egress")));
 }
 
 #[test]
 fn what_cannot_be_is_said_at_once() {
-    if !can_run() {
+    if !namespace() {
         return;
     }
     let with = |namespace, backend| {

@@ -25,6 +25,10 @@ impl Console {
             // `ok. 64 passed; 0 failed; ...`
             let passed = counts.split_whitespace().nth(1).and_then(|word| word.parse().ok());
             self.n_passed += passed.unwrap_or(0);
+            // The line of the test itself may be broken up by what its commands print.
+            if !counts.starts_with("ok.") {
+                self.faults.push(line.to_owned());
+            }
         } else if line.contains("Kernel panic")
             || line.starts_with("test ") && line.ends_with("FAILED")
         {
@@ -154,6 +158,8 @@ mod tests {
             lines
         };
         check(&with("test x::y ... FAILED"), &["test x::y ... FAILED"]);
+        let failed = "test result: FAILED. 22 passed; 1 failed; 0 ignored";
+        check(&with(failed), &[failed]);
         check(&with("vm: fault: no veth"), &["no veth"]);
         let twice = format!("vm: event tc {}", post("lo", 8));
         check(&with(&twice), &["tc: 2 POSTs on lo, not 1"]);

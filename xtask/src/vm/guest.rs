@@ -110,7 +110,7 @@ fn script(path: &Path, text: &str) -> Result<()> {
 
 const APPLETS: &[&str] = &[
     "sh", "mount", "insmod", "poweroff", "mkdir", "cat", "grep", "sleep", "httpd", "wget", "kill",
-    "seq", "nc", "uname", "nsenter", "unshare",
+    "seq", "nc", "uname",
 ];
 const MODULES: [&str; 3] = ["sch_ingress", "cls_bpf", "veth"];
 

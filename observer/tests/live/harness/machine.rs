@@ -15,6 +15,7 @@ use std::sync::{Once, OnceLock};
 
 use aya::programs::{SchedClassifier, TcAttachType};
 
+use super::namespace::Namespace;
 use super::observer::BINARY;
 use super::process::Process;
 use super::wait::{LONG, until, within};
@@ -152,6 +153,11 @@ impl Machine {
         };
         // On a thread of its own, which then is in that namespace.
         std::thread::scope(|scope| scope.spawn(count).join().unwrap())
+    }
+
+    /// A network namespace that `ip netns add` made inside.
+    pub(crate) fn namespace(&self, name: &str) -> Namespace {
+        Namespace::at(&format!("/proc/{}/root/run/netns/{name}", self.leader))
     }
 
     fn network(&self) -> fs::File {

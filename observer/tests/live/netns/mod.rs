@@ -2,7 +2,7 @@
 
 mod follow;
 mod island;
-mod pair;
+pub(crate) mod pair;
 
 use crate::harness::can_run;
 use crate::harness::event::Event;

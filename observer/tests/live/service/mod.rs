@@ -1,6 +1,7 @@
 //! The .deb in a booted systemd, from its installation to its purge: ready when it is, told by its
 //! group alone, reloaded, killed, stuck, stopped, upgraded, gone; hardened as it says.
 
+mod netns;
 mod package;
 
 use serde_json::Value;

@@ -43,7 +43,9 @@ impl News {
         let mut links = netlink::socket()?;
         links.bind(&SocketAddr::new(0, 0)).map_err(failed("bind"))?;
         links.set_non_blocking(true).map_err(failed("stop blocking"))?;
-        links.set_listen_all_namespaces(true).map_err(failed("open to all namespaces"))?;
+        // Takes CAP_NET_BROADCAST. Without it there is news of our own namespace alone, which is
+        // of the coming and going of others, and the slow look finds what changes in them.
+        let _ = links.set_listen_all_namespaces(true);
         for group in [RTNLGRP_LINK, RTNLGRP_NSID] {
             links.add_membership(group).map_err(failed("join a group with"))?;
         }
