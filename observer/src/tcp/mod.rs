@@ -10,9 +10,9 @@ mod half;
 mod limits;
 mod sampling;
 mod seq;
+mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -20,7 +20,8 @@ use hashbrown::HashTable;
 use self::closed::Closed;
 use self::flow::{Flow, Outcome};
 use self::sampling::{Sampling, adjusted_count};
-use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
+use self::timers::Timers;
+use crate::segment::{Directive, FlowKey, Offset, Segment, Timestamp};
 
 pub use self::flow::{Facts, Side};
 pub use self::half::{DthFacts, HalfFacts};
@@ -117,7 +118,7 @@ pub struct FlowTable<A> {
     /// In boxes, so that a flow that has ended leaves eight bytes behind.
     slots: Vec<Option<Box<Slot<A>>>>,
     free: Vec<u32>,
-    timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    timers: Timers,
     hasher: foldhash::fast::RandomState,
     closed: Closed,
     directives: VecDeque<Directive>,
@@ -133,7 +134,7 @@ impl<A: Application> FlowTable<A> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             hasher: foldhash::fast::RandomState::default(),
             closed: Closed::default(),
             directives: VecDeque::new(),
@@ -178,7 +179,7 @@ impl<A: Application> FlowTable<A> {
             // The kernel was told the step later than the engine, or not at all.
             self.stats.segments_sampled = self.stats.segments_sampled.saturating_add(1);
             self.leave_out(key);
-        } else if begins_flow(segment) && !self.closed.is_late(segment) {
+        } else if Flow::<A>::begins_with(segment) && !self.closed.is_late(segment) {
             let slot = self.open(hash, segment, adjusted_count(shift), out);
             self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
         } else {
@@ -188,17 +189,14 @@ impl<A: Application> FlowTable<A> {
 
     /// Acts on every deadline at or before `now`.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut A::Output) {
-        while let Some(&Reverse((due, slot))) = self.timers.peek()
-            && due <= now
-        {
-            self.timers.pop();
+        while let Some((due, slot)) = self.timers.pop_due(now) {
             self.handle_timer(slot, due, now, out);
         }
     }
 
     /// When `handle_timeout` next has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|&Reverse((due, _))| due)
+        self.timers.peek()
     }
 
     /// What to ask of the capture next.
@@ -254,15 +252,26 @@ impl<A: Application> FlowTable<A> {
         let result = f(&mut entry.flow, limits);
         let after = entry.flow.n_buffered();
         let deadline = entry.flow.deadline(limits);
-        if deadline < entry.scheduled {
+        let is_sooner = deadline < entry.scheduled;
+        if is_sooner {
             entry.scheduled = deadline;
-            self.timers.push(Reverse((deadline, slot)));
         }
         if entry.flow.has_directives() {
             entry.flow.take_directives(&mut self.directives);
         }
         self.buffered = self.buffered.saturating_sub(before).saturating_add(after);
+        if is_sooner {
+            self.schedule(deadline, slot);
+        }
         Some(result)
+    }
+
+    fn schedule(&mut self, due: Timestamp, slot: u32) {
+        self.timers.push(due, slot);
+        let slots = &self.slots;
+        let flow = |slot: u32| slots.get(slot as usize).and_then(Option::as_deref);
+        let is_current = |due, slot| flow(slot).is_some_and(|entry| entry.scheduled == due);
+        self.timers.tidy(self.index.len(), is_current);
     }
 
     fn open(
@@ -293,7 +302,7 @@ impl<A: Application> FlowTable<A> {
         self.index.insert_unique(hash, slot, |&slot| {
             slots.get(slot as usize).and_then(Option::as_deref).map_or(0, |s| s.hash)
         });
-        self.timers.push(Reverse((scheduled, slot)));
+        self.schedule(scheduled, slot);
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
         slot
     }
@@ -370,7 +379,7 @@ impl<A: Application> FlowTable<A> {
     fn evict(&mut self, now: Timestamp, out: &mut A::Output) {
         const TRIES: usize = 64;
         for tries in 0.. {
-            let Some(Reverse((due, slot))) = self.timers.pop() else { return };
+            let Some((due, slot)) = self.timers.pop() else { return };
             let limits = self.limits;
             let Some(entry) = self.slot_mut(slot).filter(|e| e.scheduled == due) else { continue };
             entry.scheduled = Timestamp(u64::MAX);
@@ -383,12 +392,4 @@ impl<A: Application> FlowTable<A> {
             return;
         }
     }
-}
-
-/// A flow begins with a SYN or with data, or with an announced death (RFC 9401); another bare ACK,
-/// FIN or RST of an unknown flow tells nothing.
-fn begins_flow(segment: &Segment<'_>) -> bool {
-    let rst = segment.flags.contains(TcpFlags::RST);
-    let dth = segment.flags.contains(TcpFlags::DTH);
-    (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0 || dth) && !rst
 }
