@@ -10,9 +10,9 @@ mod half;
 mod limits;
 mod sampling;
 mod seq;
+mod timers;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
@@ -20,7 +20,8 @@ use hashbrown::HashTable;
 use self::closed::Closed;
 use self::flow::{Flow, Outcome};
 use self::sampling::{Sampling, adjusted_count};
-use crate::segment::{Directive, FlowKey, Offset, Segment, TcpFlags, Timestamp};
+use self::timers::Timers;
+use crate::segment::{Directive, FlowKey, Offset, Segment, Timestamp};
 
 pub use self::flow::{Facts, Side};
 pub use self::half::{DthFacts, HalfFacts};
@@ -117,7 +118,7 @@ pub struct FlowTable<A> {
     /// In boxes, so that a flow that has ended leaves eight bytes behind.
     slots: Vec<Option<Box<Slot<A>>>>,
     free: Vec<u32>,
-    timers: BinaryHeap<Reverse<(Timestamp, u32)>>,
+    timers: Timers,
     hasher: foldhash::fast::RandomState,
     closed: Closed,
     /// When to give back the memory of flows that have ended; the end of time where there is none.
@@ -137,7 +138,7 @@ impl<A: Application> FlowTable<A> {
             index: HashTable::new(),
             slots: Vec::new(),
             free: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: Timers::default(),
             hasher: foldhash::fast::RandomState::default(),
             closed: Closed::default(),
             tidy_at: Timestamp(u64::MAX),
@@ -184,7 +185,7 @@ impl<A: Application> FlowTable<A> {
             // The kernel was told the step later than the engine, or not at all.
             self.stats.segments_sampled = self.stats.segments_sampled.saturating_add(1);
             self.leave_out(key);
-        } else if begins_flow(segment) && !self.closed.is_late(segment) {
+        } else if Flow::<A>::begins_with(segment) && !self.closed.is_late(segment) {
             let slot = self.open(hash, segment, adjusted_count(shift), out);
             self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
         } else {
@@ -194,10 +195,7 @@ impl<A: Application> FlowTable<A> {
 
     /// Acts on every deadline at or before `now`.
     pub fn handle_timeout(&mut self, now: Timestamp, out: &mut A::Output) {
-        while let Some(&Reverse((due, slot))) = self.timers.peek()
-            && due <= now
-        {
-            self.timers.pop();
+        while let Some((due, slot)) = self.timers.pop_due(now) {
             self.handle_timer(slot, due, now, out);
         }
         if self.tidy_at <= now {
@@ -207,7 +205,7 @@ impl<A: Application> FlowTable<A> {
 
     /// When `handle_timeout` next has something to do.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = self.timers.peek().map_or(Timestamp(u64::MAX), |&Reverse((due, _))| due);
+        let due = self.timers.peek().unwrap_or(Timestamp(u64::MAX));
         Some(due.min(self.tidy_at)).filter(|&due| due != Timestamp(u64::MAX))
     }
 
@@ -269,15 +267,26 @@ impl<A: Application> FlowTable<A> {
         let result = f(&mut entry.flow, limits);
         let after = entry.flow.n_buffered();
         let deadline = entry.flow.deadline(limits);
-        if deadline < entry.scheduled {
+        let is_sooner = deadline < entry.scheduled;
+        if is_sooner {
             entry.scheduled = deadline;
-            self.timers.push(Reverse((deadline, slot)));
         }
         if entry.flow.has_directives() {
             entry.flow.take_directives(&mut self.directives);
         }
         self.buffered = self.buffered.saturating_sub(before).saturating_add(after);
+        if is_sooner {
+            self.schedule(deadline, slot);
+        }
         Some(result)
+    }
+
+    fn schedule(&mut self, due: Timestamp, slot: u32) {
+        self.timers.push(due, slot);
+        let slots = &self.slots;
+        let flow = |slot: u32| slots.get(slot as usize).and_then(Option::as_deref);
+        let is_current = |due, slot| flow(slot).is_some_and(|entry| entry.scheduled == due);
+        self.timers.tidy(self.index.len(), is_current);
     }
 
     fn open(
@@ -308,7 +317,7 @@ impl<A: Application> FlowTable<A> {
         self.index.insert_unique(hash, slot, |&slot| {
             slots.get(slot as usize).and_then(Option::as_deref).map_or(0, |s| s.hash)
         });
-        self.timers.push(Reverse((scheduled, slot)));
+        self.schedule(scheduled, slot);
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
         slot
     }
@@ -398,8 +407,7 @@ impl<A: Application> FlowTable<A> {
         self.free.shrink_to_fit();
         let slots = &self.slots;
         let slot = |slot: u32| slots.get(slot as usize).and_then(Option::as_deref);
-        self.timers.retain(|&Reverse((due, i))| slot(i).is_some_and(|s| s.scheduled == due));
-        self.timers.shrink_to_fit();
+        self.timers.shrink(|due, i| slot(i).is_some_and(|s| s.scheduled == due));
         let n_flows = self.index.len();
         self.index.shrink_to(n_flows, |&i| slot(i).map_or(0, |s| s.hash));
     }
@@ -409,7 +417,7 @@ impl<A: Application> FlowTable<A> {
     fn evict(&mut self, now: Timestamp, out: &mut A::Output) {
         const TRIES: usize = 64;
         for tries in 0.. {
-            let Some(Reverse((due, slot))) = self.timers.pop() else { return };
+            let Some((due, slot)) = self.timers.pop() else { return };
             let limits = self.limits;
             let Some(entry) = self.slot_mut(slot).filter(|e| e.scheduled == due) else { continue };
             entry.scheduled = Timestamp(u64::MAX);
@@ -429,11 +437,3 @@ const TIDY_NS: u64 = 10_000_000_000;
 
 /// So many flows that it is worth asking the allocator for what they held.
 const MANY: usize = 1_000;
-
-/// A flow begins with a SYN or with data, or with an announced death (RFC 9401); another bare ACK,
-/// FIN or RST of an unknown flow tells nothing.
-fn begins_flow(segment: &Segment<'_>) -> bool {
-    let rst = segment.flags.contains(TcpFlags::RST);
-    let dth = segment.flags.contains(TcpFlags::DTH);
-    (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0 || dth) && !rst
-}

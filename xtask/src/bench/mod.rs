@@ -27,7 +27,7 @@ use anyhow::{Context as _, Result, bail};
 pub(crate) use self::{
     lab::{Lab, now, quiet},
     load::{Options as LoadOptions, load},
-    process::Process,
+    process::{Process, field},
 };
 use self::{
     measure::Bench,

@@ -182,7 +182,7 @@ fn usage_of(process: &Path) -> Usage {
     usage
 }
 
-fn field(status: &str, name: &str) -> u64 {
+pub(crate) fn field(status: &str, name: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }

@@ -148,7 +148,9 @@ fn watch(
     let pause = (length / 300).clamp(Duration::from_millis(500), Duration::from_secs(5));
     let row = (length / 30).max(Duration::from_secs(1));
     let (start, mut samples, mut n_turns, mut next_row) = (now(), Vec::new(), 0, Duration::ZERO);
-    println!("   time  memory KiB  descriptors  threads  CPU %  links        seen      lost");
+    println!(
+        "   time  memory KiB  of it own  descriptors  threads  CPU %  links        seen      lost"
+    );
     let mut cpu_before = (Duration::ZERO, observer.usage().cpu_ns);
     while start.elapsed() < length {
         observer.is_alive()?;
@@ -158,7 +160,7 @@ fn watch(
         readers(lab.folder())?;
         lab.pause(pause)?;
         let (at, usage, segments) = (start.elapsed(), observer.usage(), account());
-        let sample = Sample::take(at, observer.id(), usage.rss_kib);
+        let sample = Sample::take(at, observer.id());
         samples.push(sample);
         if at < next_row {
             continue;
@@ -168,9 +170,10 @@ fn watch(
         let percent = cpu_ns / (at - cpu_before.0).as_nanos().max(1) as f64 * 100.0;
         cpu_before = (at, usage.cpu_ns);
         println!(
-            "{:>5} s  {:>10}  {:>11}  {:>7}  {percent:>5.1}  {n_turns:>5}  {:>10}  {:>8}",
+            "{:>5} s  {:>10}  {:>9}  {:>11}  {:>7}  {percent:>5.1}  {n_turns:>5}  {:>10}  {:>8}",
             at.as_secs(),
             sample.rss_kib,
+            sample.anon_kib,
             sample.n_descriptors,
             sample.n_threads,
             segments.seen,

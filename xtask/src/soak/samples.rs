@@ -2,20 +2,26 @@
 
 use std::{fs, path::Path, time::Duration};
 
+use crate::bench::field;
+
 /// One look at a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) at: Duration,
     pub(super) rss_kib: u64,
+    /// Without what is mapped: the rings and the program itself are most of it and do not grow.
+    pub(super) anon_kib: u64,
     pub(super) n_descriptors: u64,
     pub(super) n_threads: u64,
 }
 
 impl Sample {
-    pub(super) fn take(at: Duration, process: u32, rss_kib: u64) -> Self {
+    pub(super) fn take(at: Duration, process: u32) -> Self {
         let process = Path::new("/proc").join(process.to_string());
+        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+        let (rss_kib, anon_kib) = (field(&status, "VmRSS:"), field(&status, "RssAnon:"));
         let count = |part: &str| fs::read_dir(process.join(part)).map_or(0, Iterator::count) as u64;
-        Self { at, rss_kib, n_descriptors: count("fd"), n_threads: count("task") }
+        Self { at, rss_kib, anon_kib, n_descriptors: count("fd"), n_threads: count("task") }
     }
 }
 
@@ -24,7 +30,7 @@ impl Sample {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trend {
     /// Medians.
-    pub(super) rss_kib: (u64, u64),
+    pub(super) anon_kib: (u64, u64),
     /// The least: links that are there just now hold some.
     pub(super) n_descriptors: (u64, u64),
     pub(super) n_threads: (u64, u64),
@@ -39,7 +45,7 @@ impl Trend {
         };
         let (early, late) = (within(1, 2), within(3, 5));
         let median = |samples: &[Sample]| {
-            let mut sorted: Vec<_> = samples.iter().map(|sample| sample.rss_kib).collect();
+            let mut sorted: Vec<_> = samples.iter().map(|sample| sample.anon_kib).collect();
             sorted.sort_unstable();
             sorted.get(sorted.len() / 2).copied()
         };
@@ -47,7 +53,7 @@ impl Trend {
             Some((early.iter().map(of).min()?, late.iter().map(of).min()?))
         };
         Some(Self {
-            rss_kib: (median(&early)?, median(&late)?),
+            anon_kib: (median(&early)?, median(&late)?),
             n_descriptors: least(|sample| sample.n_descriptors)?,
             n_threads: least(|sample| sample.n_threads)?,
         })
@@ -56,9 +62,9 @@ impl Trend {
     /// Everything that has grown.
     pub(super) fn faults(self) -> Vec<String> {
         let mut faults = Vec::new();
-        let (early, late) = self.rss_kib;
-        if late > early + early / 20 + ROOM_KIB {
-            faults.push(format!("resident memory has grown from {early} to {late} KiB"));
+        let (early, late) = self.anon_kib;
+        if late > early + early / 10 + ROOM_KIB {
+            faults.push(format!("memory has grown from {early} to {late} KiB"));
         }
         for (what, (early, late)) in
             [("descriptors", self.n_descriptors), ("threads", self.n_threads)]
@@ -71,9 +77,9 @@ impl Trend {
     }
 }
 
-/// By how much resident memory may differ beside a twentieth: arenas of the allocator, pages that a
-/// burst has touched.
-const ROOM_KIB: u64 = 2048;
+/// By how much memory may differ beside a tenth: arenas of the allocator, pages that a burst has
+/// touched.
+const ROOM_KIB: u64 = 512;
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +88,8 @@ mod tests {
     fn samples(rss: impl Fn(u64) -> u64, descriptors: impl Fn(u64) -> u64) -> Vec<Sample> {
         let sample = |second| Sample {
             at: Duration::from_secs(second),
-            rss_kib: rss(second),
+            rss_kib: 30_000 + rss(second),
+            anon_kib: rss(second),
             n_descriptors: descriptors(second),
             n_threads: 5,
         };

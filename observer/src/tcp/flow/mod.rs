@@ -66,6 +66,14 @@ enum Order {
 }
 
 impl<A: Application> Flow<A> {
+    /// A flow begins with a SYN or with data, or with an announced death (RFC 9401); another bare
+    /// ACK, FIN or RST of an unknown flow tells nothing.
+    pub(super) fn begins_with(segment: &Segment<'_>) -> bool {
+        let rst = segment.flags.contains(TcpFlags::RST);
+        let dth = segment.flags.contains(TcpFlags::DTH);
+        (segment.flags.contains(TcpFlags::SYN) || segment.payload_len > 0 || dth) && !rst
+    }
+
     pub(super) fn new(segment: &Segment<'_>, may_skip: bool) -> Self {
         let key = FlowKey::of(segment);
         let name = foldhash::quality::FixedState::with_seed(1);
