@@ -110,8 +110,9 @@ impl Capture {
         let clock = Clock::new();
         let reconcile_ns = u64::try_from(options.reconcile.as_nanos()).unwrap_or(u64::MAX);
         let reconcile_due = clock.now().after(reconcile_ns);
+        let (ring, ring_bytes) = object.take_ring()?;
         Ok(Self {
-            reader: Reader::new(object.take_ring()?, object.take_sleeper()?, links.fd())?,
+            reader: Reader::new(ring, ring_bytes, object.take_sleeper()?, links.fd())?,
             tap,
             elsewhere,
             links,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use aya::maps::{
-    Array, HashMap, Map, MapData, MapError, MapType, PerCpuArray, ProgramArray, RingBuf,
+    Array, HashMap, Map, MapData, MapError, MapType, PerCpuArray, ProgramArray,
 };
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
@@ -26,6 +26,7 @@ pub(super) struct Object {
     stats: PerCpuArray<MapData, Wire<Counters>>,
     stats_fd: OwnedFd,
     sampling: Array<MapData, u32>,
+    ring_bytes: u32,
 }
 
 /// A type that both sides share, as plain bytes.
@@ -56,7 +57,8 @@ impl Object {
         let stats = take(&mut ebpf, config::STATS)?;
         let stats_fd = descriptor(&stats, config::STATS)?;
         let sampling = take(&mut ebpf, config::SAMPLING)?.try_into()?;
-        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling })
+        let ring_bytes = settings.ring_bytes;
+        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling, ring_bytes })
     }
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
@@ -85,8 +87,12 @@ impl Object {
         program.try_into().map_err(|source| CaptureError::Program { program: name, source })
     }
 
-    pub(super) fn take_ring(&mut self) -> Result<RingBuf<MapData>, CaptureError> {
-        Ok(take(&mut self.ebpf, config::RING)?.try_into()?)
+    /// The ring, and how many bytes long it is.
+    pub(super) fn take_ring(&mut self) -> Result<(MapData, u32), CaptureError> {
+        match take(&mut self.ebpf, config::RING)? {
+            Map::RingBuf(ring) => Ok((ring, self.ring_bytes)),
+            _ => Err(CaptureError::Incomplete(config::RING)),
+        }
     }
 
     pub(super) fn take_sleeper(&mut self) -> Result<Array<MapData, u32>, CaptureError> {
@@ -248,7 +254,7 @@ fn ring_bytes(wanted: u32) -> u32 {
     wanted.clamp(page, RING_MAX).next_power_of_two()
 }
 
-pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, CaptureError> {
     ebpf.take_map(name).ok_or(CaptureError::Incomplete(name))
 }
 

@@ -6,16 +6,22 @@
 //! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
 //! waited for others for long.
 
+mod consumer;
+mod mapping;
+
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use aya::maps::{Array, MapData, RingBuf};
+use aya::maps::{Array, MapData};
 
+use self::consumer::Consumer;
+use self::mapping::Mapping;
 use super::CaptureError;
 
 pub(super) struct Reader {
-    ring: RingBuf<MapData>,
+    ring: MapData,
+    records: Consumer<Mapping>,
     sleeper: Array<MapData, u32>,
     /// Watches the ring for wake-ups alone (edge-triggered): a look at the ring would end every
     /// sleep at the first record.
@@ -38,14 +44,18 @@ pub(super) struct Polled {
 
 impl Reader {
     pub(super) fn new(
-        ring: RingBuf<MapData>,
+        ring: MapData,
+        ring_bytes: u32,
         sleeper: Array<MapData, u32>,
         links: RawFd,
     ) -> Result<Self, CaptureError> {
-        let ticker = ticker(ring.as_raw_fd(), links)
-            .map_err(CaptureError::system("watch the ring with epoll"))?;
+        let ticker =
+            ticker(fd(&ring), links).map_err(CaptureError::system("watch the ring with epoll"))?;
+        let mapping = Mapping::new(ring.fd().as_fd(), ring_bytes)
+            .map_err(CaptureError::system("map the ring"))?;
         Ok(Self {
             ring,
+            records: Consumer::new(mapping),
             sleeper,
             ticker,
             links,
@@ -58,7 +68,7 @@ impl Reader {
     pub(super) fn poll(
         &mut self,
         timeout: Duration,
-        mut sink: impl FnMut(&[u8]),
+        sink: impl FnMut(&[u8]),
     ) -> Result<Polled, CaptureError> {
         // Another thread may be the one that handles the signal, and need a moment: the caller gets
         // to look for it again soon.
@@ -80,13 +90,7 @@ impl Reader {
             }
             woken.links
         };
-        let mut n_records = 0;
-        while n_records < BATCH
-            && let Some(record) = self.ring.next()
-        {
-            n_records += 1;
-            sink(&record);
-        }
+        let n_records = self.records.drain(BATCH, sink);
         self.caught_up = n_records < BATCH;
         self.is_ticking = n_records > 0;
         Ok(Polled { n_records, links_changed })
@@ -109,7 +113,7 @@ impl Reader {
         // The kernel looks at the flag when a record is on the ring, and poll looks at the ring
         // before it sleeps: one of the two sees the other. In what is left of the race (a store
         // that another CPU sees late) the bound on the sleep limits the harm.
-        let mut fds = [self.ring.as_raw_fd(), self.links].map(|fd| libc::pollfd {
+        let mut fds = [fd(&self.ring), self.links].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -139,6 +143,10 @@ impl Reader {
 struct Woken {
     ring: bool,
     links: bool,
+}
+
+fn fd(ring: &MapData) -> RawFd {
+    ring.fd().as_fd().as_raw_fd()
 }
 
 fn ticker(ring: RawFd, links: RawFd) -> io::Result<OwnedFd> {
