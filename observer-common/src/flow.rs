@@ -122,7 +122,8 @@ pub struct Half {
     pub has_data: u8,
     /// 1 while a stretch is skipped.
     pub skip: u8,
-    pub reserved: u8,
+    /// 1 when bytes passed that the owner did not see.
+    pub has_hole: u8,
 }
 
 const _: () = assert!(size_of::<Half>() == 48);
@@ -142,7 +143,7 @@ impl Half {
         has_isn: 0,
         has_data: 0,
         skip: 0,
-        reserved: 0,
+        has_hole: 0,
     };
 }
 
@@ -153,8 +154,17 @@ impl Half {
         self.has_isn = 0;
         self.has_data = 0;
         self.skip = 0;
+        self.has_hole = 0;
         self.records_lost = 0;
         self.record_time = 0;
+    }
+
+    /// Whether an acknowledgement of this half tells user space nothing: what it acknowledges was
+    /// shown, or is left out on purpose.
+    #[inline(always)]
+    pub fn has_shown(&self, ack: u32) -> bool {
+        let has_all = self.owner != 0 && self.has_hole == 0 && self.records_lost == 0;
+        self.skip != 0 || has_all && !is_after(ack, self.next_seq)
     }
 }
 
@@ -169,6 +179,7 @@ pub const TICK_SHIFT: u32 = 20;
 /// What [`Half::admit`] looks at in a segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
+    pub seq: u32,
     /// The number after the last byte, SYN and FIN counted (RFC 9293 §3.4).
     pub next_seq: u32,
     pub ack: Option<u32>,
@@ -182,6 +193,7 @@ impl Sight {
         let syn = tcp.flags & SYN != 0;
         let marks = u32::from(syn) + u32::from(tcp.flags & FIN != 0);
         Self {
+            seq: tcp.seq,
             next_seq: tcp.seq.wrapping_add(tcp.payload_len).wrapping_add(marks),
             ack: if tcp.flags & ACK != 0 { Some(tcp.ack) } else { None },
             isn: if syn { Some(tcp.seq) } else { None },
@@ -219,7 +231,11 @@ impl Half {
             // What is known of the last connection's stream says nothing of this one's.
             self.skip = 0;
             self.has_data = 0;
+            self.has_hole = 0;
             self.records_lost = 0;
+        }
+        if !is_fresh && is_after(sight.seq, self.next_seq) {
+            self.has_hole = 1;
         }
         if is_fresh || newer_seq {
             self.next_seq = sight.next_seq;

@@ -66,9 +66,12 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
     let moved = owner::claim(half, tcp, table::owner(netns, ifindex, way), time_ns)?;
+    if moved {
+        counters.owner_moves += 1;
+    }
     // The other half is another CPU's; only what has no payload depends on it.
-    let opposite_skips = tcp.payload_len == 0 && opposite.skip != 0;
-    let kept = skip::cut(skb, tcp, half, opposite_skips, state, is_next, time_ns)?;
+    let is_known = tcp.payload_len == 0 && opposite.has_shown(tcp.ack);
+    let kept = skip::cut(skb, tcp, half, is_known, state, is_next, time_ns)?;
     let mut notes = 0;
     if part != Part::Next {
         notes |= handshake::notes(tcp, &key, from_high);
@@ -81,7 +84,6 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
         notes = 0;
     }
     if moved {
-        counters.owner_moves += 1;
         notes |= NOTE_OWNER_MOVED;
     }
     // There is one on each CPU.
