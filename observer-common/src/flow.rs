@@ -116,6 +116,9 @@ pub struct Half {
     pub data_ack: u32,
     /// When the last record was made, as [`millis`] has it.
     pub record_time: u32,
+    /// When the last record was made that tells of the sending socket.
+    pub socket_time: u32,
+    pub to_word: u32,
     /// 1 when `isn` holds something.
     pub has_isn: u8,
     /// 1 when `data_ack` holds something.
@@ -126,7 +129,7 @@ pub struct Half {
     pub has_hole: u8,
 }
 
-const _: () = assert!(size_of::<Half>() == 48);
+const _: () = assert!(size_of::<Half>() == 56);
 
 impl Half {
     pub const EMPTY: Self = Self {
@@ -140,6 +143,8 @@ impl Half {
         skip_until: 0,
         data_ack: 0,
         record_time: 0,
+        socket_time: 0,
+        to_word: 0,
         has_isn: 0,
         has_data: 0,
         skip: 0,
@@ -157,6 +162,7 @@ impl Half {
         self.has_hole = 0;
         self.records_lost = 0;
         self.record_time = 0;
+        self.socket_time = 0;
     }
 
     /// Whether an acknowledgement of this half tells user space nothing: what it acknowledges was
@@ -270,10 +276,10 @@ pub struct Flow {
     pub to_line: [u64; 4],
     /// What the lower endpoint sends.
     pub from_low: Half,
-    pub to_next_line: [u64; 2],
+    pub to_next_line: u64,
     /// What the higher endpoint sends.
     pub from_high: Half,
-    pub to_end: [u64; 2],
+    pub to_end: u64,
 }
 
 const KERNELS: usize = 48 + size_of::<FlowKey>();
@@ -288,9 +294,9 @@ impl Flow {
         reserved: 0,
         to_line: [0; 4],
         from_low: Half::EMPTY,
-        to_next_line: [0; 2],
+        to_next_line: 0,
         from_high: Half::EMPTY,
-        to_end: [0; 2],
+        to_end: 0,
     };
 
     /// A segment of one half begins like TLS.

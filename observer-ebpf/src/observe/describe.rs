@@ -3,7 +3,7 @@
 use observer_common::headers::Tcp;
 use observer_common::record::{RecordHeader, VLAN_NONE};
 
-use crate::skb::Skb;
+use crate::skb::{Skb, Socket};
 use crate::skip::Kept;
 
 /// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
@@ -17,8 +17,8 @@ pub fn describe(
     time_ns: u64,
     notes: u8,
     kept: &Kept,
+    socket: &Socket,
 ) {
-    let socket = skb.socket();
     let vlan = match skb.vlan() {
         VLAN_NONE => tcp.vlan,
         outer => outer,

@@ -6,15 +6,16 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
-use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN};
+use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN, millis};
 use observer_common::record::{NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED};
+use observer_common::skip::SIGN_OF_LIFE;
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
 use crate::describe::describe;
 use crate::emit::{EMITTED, observe_emit};
 use crate::flow::Part;
 use crate::maps::{DRAFTS, N_RINGS, STATS};
-use crate::skb::Skb;
+use crate::skb::{Skb, Socket};
 use crate::{filter, flow, handshake, headers, owner, skip};
 
 #[inline(always)]
@@ -83,12 +84,19 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     if moved {
         notes |= NOTE_OWNER_MOVED;
     }
+    // What the socket says changes slowly, and to ask costs four calls and as many cache lines.
+    let now = millis(time_ns);
+    let mut socket = Socket::UNKNOWN;
+    if part != Part::Next || now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE {
+        half.socket_time = now;
+        socket = skb.socket();
+    }
     // There is one on each CPU.
     let Some(draft) = DRAFTS.get_ptr_mut(0) else { return Err(Outcome::Unreadable) };
     // SAFETY: the draft belongs to this CPU, as in `run`.
     unsafe {
         (&raw mut (*draft).ring).write_volatile(u64::from(key.ring(N_RINGS.load())));
-        describe(&raw mut (*draft).record.header, skb, netns, tcp, time_ns, notes, &kept);
+        describe(&raw mut (*draft).record.header, skb, netns, tcp, time_ns, notes, &kept, &socket);
     }
     match observe_emit(skb.raw(), tcp, draft, half, counters) {
         EMITTED => Ok(()),
