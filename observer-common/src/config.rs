@@ -29,14 +29,17 @@ pub const WATCH_DTH: &str = "WATCH_DTH";
 /// Not 0: flows that begin like TLS are told of, by their first bytes, their lengths and their end.
 pub const WATCH_TLS: &str = "WATCH_TLS";
 
-/// Bytes waiting in the ring at which the reader is woken.
+/// Bytes waiting in a ring at which the reader is woken.
 pub const FILL_MARK: &str = "FILL_MARK";
 
-/// The ring, the flow table, the counters and the word a sleeping reader sets: names of maps.
-pub const RING: &str = "RING";
+/// Rings in use; the flow decides which of them its records go to.
+pub const N_RINGS: &str = "N_RINGS";
+
+/// The rings, the flow table, the counters and the words that sleeping readers set: names of maps.
+pub const RINGS: &str = "RINGS";
 pub const FLOWS: &str = "FLOWS";
 pub const STATS: &str = "STATS";
-pub const SLEEPER: &str = "SLEEPER";
+pub const SLEEPERS: &str = "SLEEPERS";
 /// Its only value tells which flows are kept ([`crate::sample::mask`]).
 pub const SAMPLING: &str = "SAMPLING";
 

@@ -116,16 +116,20 @@ pub struct Half {
     pub data_ack: u32,
     /// When the last record was made, as [`millis`] has it.
     pub record_time: u32,
+    /// When the last record was made that tells of the sending socket.
+    pub socket_time: u32,
+    pub to_word: u32,
     /// 1 when `isn` holds something.
     pub has_isn: u8,
     /// 1 when `data_ack` holds something.
     pub has_data: u8,
     /// 1 while a stretch is skipped.
     pub skip: u8,
-    pub reserved: u8,
+    /// 1 when bytes passed that the owner did not see.
+    pub has_hole: u8,
 }
 
-const _: () = assert!(size_of::<Half>() == 48);
+const _: () = assert!(size_of::<Half>() == 56);
 
 impl Half {
     pub const EMPTY: Self = Self {
@@ -139,10 +143,12 @@ impl Half {
         skip_until: 0,
         data_ack: 0,
         record_time: 0,
+        socket_time: 0,
+        to_word: 0,
         has_isn: 0,
         has_data: 0,
         skip: 0,
-        reserved: 0,
+        has_hole: 0,
     };
 }
 
@@ -153,8 +159,18 @@ impl Half {
         self.has_isn = 0;
         self.has_data = 0;
         self.skip = 0;
+        self.has_hole = 0;
         self.records_lost = 0;
         self.record_time = 0;
+        self.socket_time = 0;
+    }
+
+    /// Whether an acknowledgement of this half tells user space nothing: what it acknowledges was
+    /// shown, or is left out on purpose.
+    #[inline(always)]
+    pub fn has_shown(&self, ack: u32) -> bool {
+        let has_all = self.owner != 0 && self.has_hole == 0 && self.records_lost == 0;
+        self.skip != 0 || has_all && !is_after(ack, self.next_seq)
     }
 }
 
@@ -169,6 +185,7 @@ pub const TICK_SHIFT: u32 = 20;
 /// What [`Half::admit`] looks at in a segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
+    pub seq: u32,
     /// The number after the last byte, SYN and FIN counted (RFC 9293 §3.4).
     pub next_seq: u32,
     pub ack: Option<u32>,
@@ -182,6 +199,7 @@ impl Sight {
         let syn = tcp.flags & SYN != 0;
         let marks = u32::from(syn) + u32::from(tcp.flags & FIN != 0);
         Self {
+            seq: tcp.seq,
             next_seq: tcp.seq.wrapping_add(tcp.payload_len).wrapping_add(marks),
             ack: if tcp.flags & ACK != 0 { Some(tcp.ack) } else { None },
             isn: if syn { Some(tcp.seq) } else { None },
@@ -219,7 +237,11 @@ impl Half {
             // What is known of the last connection's stream says nothing of this one's.
             self.skip = 0;
             self.has_data = 0;
+            self.has_hole = 0;
             self.records_lost = 0;
+        }
+        if !is_fresh && is_after(sight.seq, self.next_seq) {
+            self.has_hole = 1;
         }
         if is_fresh || newer_seq {
             self.next_seq = sight.next_seq;
@@ -254,10 +276,10 @@ pub struct Flow {
     pub to_line: [u64; 4],
     /// What the lower endpoint sends.
     pub from_low: Half,
-    pub to_next_line: [u64; 2],
+    pub to_next_line: u64,
     /// What the higher endpoint sends.
     pub from_high: Half,
-    pub to_end: [u64; 2],
+    pub to_end: u64,
 }
 
 const KERNELS: usize = 48 + size_of::<FlowKey>();
@@ -272,9 +294,9 @@ impl Flow {
         reserved: 0,
         to_line: [0; 4],
         from_low: Half::EMPTY,
-        to_next_line: [0; 2],
+        to_next_line: 0,
         from_high: Half::EMPTY,
-        to_end: [0; 2],
+        to_end: 0,
     };
 
     /// A segment of one half begins like TLS.

@@ -14,6 +14,7 @@ pub mod head;
 pub mod headers;
 pub mod mark;
 pub mod record;
+pub mod ring;
 pub mod sample;
 pub mod skip;
 pub mod stats;

@@ -14,7 +14,8 @@ use core::mem::{offset_of, size_of};
 pub struct RecordHeader {
     /// `bpf_ktime_get_ns`: nanoseconds of `CLOCK_MONOTONIC`.
     pub time_ns: u64,
-    /// `bpf_get_socket_cookie`; 0 where the skb has no socket.
+    /// `bpf_get_socket_cookie`; 0 where the skb has no socket. What comes from the socket stands on
+    /// the first record of a half and on one a second after that; on the others all of it is 0.
     pub socket_cookie: u64,
     /// `bpf_skb_cgroup_id`; 0 where the skb has no socket or the hook has no such helper.
     pub cgroup_id: u64,

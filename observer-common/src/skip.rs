@@ -7,7 +7,7 @@
 //! before. What lies behind it ends the skip.
 
 use crate::flow::{Half, STATE_NEW, STATE_QUIET, STATE_TLS, STATE_WATCHED, is_after};
-use crate::headers::{DTH, FIN, RST, SYN, Tcp};
+use crate::headers::{ACK, DTH, FIN, RST, SYN, Tcp};
 
 #[cfg(test)]
 mod tests;
@@ -49,13 +49,16 @@ impl Half {
         is_ahead
     }
 
-    /// What becomes of a segment of this half at `now` ([`crate::flow::millis`]). `opposite` is
-    /// the half that the segment acknowledges.
+    /// What becomes of a segment of this half at `now` ([`crate::flow::millis`]). `is_known`: what
+    /// it acknowledges tells nothing ([`Half::has_shown`] of the other half).
+    ///
+    /// A bare acknowledgement of what is known is left out, but for one each second: on a network
+    /// they are a third of all segments, and the engine needs them where something is missing only.
     ///
     /// The segment that reaches the end of the stretch, or passes it, ends the skip. If it was lost
     /// before it came here, any later one does.
     #[inline(always)]
-    pub fn cut(&mut self, tcp: &Tcp, state: u32, opposite_skips: bool, now: u32) -> Cut {
+    pub fn cut(&mut self, tcp: &Tcp, state: u32, is_known: bool, now: u32) -> Cut {
         if state == STATE_QUIET || state == STATE_WATCHED {
             return self.inside(tcp, now, QUIET_SIGN_OF_LIFE);
         }
@@ -63,8 +66,9 @@ impl Half {
             return self.cut_beginning(tcp, now);
         }
         if self.skip == 0 {
-            let is_plain_ack = tcp.payload_len == 0 && tcp.flags & MUST == 0;
-            return if is_plain_ack && opposite_skips { Cut::Nothing } else { Cut::Whole };
+            let is_due = now.wrapping_sub(self.record_time) >= SIGN_OF_LIFE;
+            let is_bare = tcp.payload_len == 0 && tcp.flags == ACK;
+            return if is_bare && is_known && !is_due { Cut::Nothing } else { Cut::Whole };
         }
         // How far the segment begins in front of the end, and in front of the stretch; and how far
         // it ends past the end. Each is less than 2³¹ away, by the bound on the stretch.

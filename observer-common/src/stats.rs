@@ -8,7 +8,7 @@
 pub enum Outcome {
     /// Every record of the segment is on the ring.
     Emitted = 0,
-    /// Inside a stretch of body that user space asked to leave out.
+    /// Inside a stretch of body that is left out, or a bare acknowledgement of what is known.
     Skipped = 1,
     /// Neither IPv4 nor IPv6.
     NotIp = 2,

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use aya::maps::RingBuf;
+use aya::maps::{ArrayOfMaps, Map, MapData, MapType, RingBuf};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use observer_common::config;
@@ -35,9 +35,9 @@ fn main() {
     };
     let mut ebpf = EbpfLoader::new()
         .override_global(config::SKIP_BODIES, &1u32, true)
-        .map_max_entries(config::RING, RING_BYTES)
         .load(&bytes)
         .expect("the object, loaded as root");
+    let mut ring = ring(&mut ebpf);
     for name in [config::TC_EGRESS, config::TC_INGRESS] {
         let program = classifier(&mut ebpf, name);
         program.load().expect("the verifier's consent");
@@ -49,8 +49,6 @@ fn main() {
             info.size_jitted(),
         );
     }
-    let map = ebpf.take_map(config::RING).expect("the ring");
-    let mut ring = RingBuf::try_from(map).expect("a ring");
 
     let request = b"GET /tiny HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nUser-Agent: made/1.0\r\n\r\n";
     let response = [b"HTTP/1.1 200 OK\r\nContent-Length: 200\r\n\r\n".as_slice(), &[b'x'; 200]];
@@ -84,6 +82,16 @@ fn main() {
         times.sort_unstable();
         println!("{name:<26} {:>5} ns, median {:>5}", times[0], times[N_BATCHES / 2]);
     }
+}
+
+/// A ring where the programs look for it.
+fn ring(ebpf: &mut Ebpf) -> RingBuf<MapData> {
+    let map = aya_obj::Map::new_from_params(MapType::RingBuf as u32, 0, 0, RING_BYTES, 0);
+    let map = MapData::create(map, "RING", None).expect("a ring");
+    let slots = ebpf.map_mut(config::RINGS).expect("a place for it");
+    let mut slots: ArrayOfMaps<&mut MapData, MapData> = slots.try_into().expect("an array of maps");
+    slots.set(0, &map, 0).expect("a ring in its place");
+    Map::RingBuf(map).try_into().expect("a ring")
 }
 
 fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut SchedClassifier {

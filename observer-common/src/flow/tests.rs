@@ -36,11 +36,11 @@ const BRIDGE: u32 = owner(0, 3, WAY_IN);
 const SECOND: u64 = OWNER_SILENCE_NS;
 
 fn data(next_seq: u32) -> Sight {
-    Sight { next_seq, ack: Some(1), isn: None }
+    Sight { seq: next_seq.wrapping_sub(10), next_seq, ack: Some(1), isn: None }
 }
 
 fn syn(isn: u32) -> Sight {
-    Sight { next_seq: isn.wrapping_add(1), ack: None, isn: Some(isn) }
+    Sight { seq: isn, next_seq: isn.wrapping_add(1), ack: None, isn: Some(isn) }
 }
 
 #[track_caller]
@@ -83,7 +83,7 @@ fn a_late_copy_does_not_take_the_half() {
 
 #[test]
 fn a_half_of_acknowledgements_moves_with_them() {
-    let ack = |ack| Sight { next_seq: 100, ack: Some(ack), isn: None };
+    let ack = |ack| Sight { seq: 100, next_seq: 100, ack: Some(ack), isn: None };
     check(&[
         (ack(10), ETH, 0, true),
         (ack(10), BRIDGE, SECOND, false),
@@ -108,4 +108,25 @@ fn order_of_sequence_numbers_wraps() {
     assert!(is_after(5, u32::MAX - 5));
     assert!(!is_after(u32::MAX - 5, 5));
     assert!(!is_after(9, 9));
+}
+
+#[test]
+fn an_acknowledgement_tells_something_where_bytes_were_not_shown() {
+    let mut half = Half::EMPTY;
+    assert!(!half.has_shown(0), "nobody has seen the half");
+    assert!(half.admit(&data(100), 2, 0));
+    assert!(half.has_shown(100) && half.has_shown(90) && !half.has_shown(101));
+    assert!(half.admit(&data(110), 2, 1));
+    assert!(half.has_shown(110));
+    let lossy = Half { records_lost: 1, ..half };
+    assert!(!lossy.has_shown(110));
+    assert!(Half { skip: 1, ..lossy }.has_shown(5000), "left out on purpose");
+
+    // From 110 to 120 something has passed unseen; when it comes late after all, that is not known.
+    assert!(half.admit(&data(130), 2, 2));
+    assert!(!half.has_shown(130));
+    assert!(half.admit(&data(120), 2, 3));
+    assert!(!half.has_shown(130));
+    assert!(half.admit(&syn(5000), 2, 4));
+    assert!(half.has_shown(5001), "another connection");
 }

@@ -3,6 +3,8 @@
 use super::*;
 use crate::flow::{STATE_HTTP, STATE_OFF};
 use crate::headers::{ACK, PSH};
+
+const ECE: u16 = 0x040;
 use crate::record::VLAN_NONE;
 
 fn segment(seq: u32, payload_len: u32, flags: u16) -> Tcp {
@@ -130,14 +132,18 @@ fn a_skip_from_user_space_takes_retransmissions_along() {
 }
 
 #[test]
-fn plain_acknowledgements_of_a_skipped_half_say_nothing() {
+fn bare_acknowledgements_of_what_is_known_say_nothing() {
     let mut half = Half::EMPTY;
-    let mut cut = |flags, n, skips| half.cut(&segment(7, n, flags), STATE_HTTP, skips, 0);
+    let mut cut = |flags, n, is_known| half.cut(&segment(7, n, flags), STATE_HTTP, is_known, 0);
     assert_eq!(cut(ACK, 0, true), Cut::Nothing);
     assert_eq!(cut(ACK, 0, false), Cut::Whole);
     assert_eq!(cut(ACK, 1, true), Cut::Whole);
     assert_eq!(cut(ACK | FIN, 0, true), Cut::Whole);
     assert_eq!(cut(ACK | DTH, 0, true), Cut::Whole);
+    assert_eq!(cut(ACK | ECE, 0, true), Cut::Whole);
+    let mut half = Half { record_time: 50, ..Half::EMPTY };
+    let mut at = |now| half.cut(&segment(7, 0, ACK), STATE_HTTP, true, now);
+    assert_eq!((at(49 + SIGN_OF_LIFE), at(50 + SIGN_OF_LIFE)), (Cut::Nothing, Cut::Whole));
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub extern "C" fn observe_emit(
     // SAFETY: the caller's; the verifier takes them for pointers that may be null.
     let args = unsafe { (tcp.as_ref(), draft.as_mut(), half.as_mut()) };
     let (Some(tcp), Some(draft), Some(half)) = args else { return Outcome::Unreadable as u32 };
-    let header = &mut draft.header;
+    let header = &mut draft.record.header;
     header.seq = tcp.seq;
     header.records_lost = half.records_lost;
     let notes = header.notes;
@@ -81,7 +81,7 @@ impl Rest<'_> {
         // What the limit leaves out, and what is past the last piece, stays on this record.
         let is_last = self.wanted <= PIECE_MAX || piece == PIECES_MAX - 1;
         let captured = self.wanted.min(PIECE_MAX);
-        let header = &mut self.draft.header;
+        let header = &mut self.draft.record.header;
         header.captured_len = captured;
         header.payload_len = if is_last { self.left } else { captured };
         header.flags = self.tcp.flags & mask(piece == 0, is_last);
@@ -96,7 +96,7 @@ impl Rest<'_> {
             return EMITTED;
         }
         // SYN takes a number of its own, in front of the payload (RFC 9293 §3.4).
-        let header = &mut self.draft.header;
+        let header = &mut self.draft.record.header;
         let syn = u32::from(header.flags & SYN != 0);
         header.seq = header.seq.wrapping_add(captured).wrapping_add(syn);
         self.offset += captured;

@@ -9,6 +9,7 @@ mod bounds;
 mod emit;
 mod filter;
 mod body;
+mod describe;
 mod detect;
 mod flow;
 mod handshake;
@@ -20,6 +21,7 @@ mod setting;
 mod skb;
 mod skip;
 mod tap;
+mod wake;
 
 use aya_ebpf::bindings::TC_ACT_UNSPEC;
 use aya_ebpf::macros::{classifier, socket_filter};

@@ -1,18 +1,23 @@
 //! The maps and the read-only globals; names and shapes as `observer_common::config` has them.
 //! User space sets the sizes and the globals before the programs load.
 
-use aya_ebpf::macros::map;
-use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, ProgramArray, RingBuf};
+use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, ProgramArray};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::head::Part;
+use observer_common::ring::{RINGS_MAX, Sleeper};
 use observer_common::stats::Counters;
 
 use crate::ring::Draft;
 use crate::setting::Setting;
 
-#[map]
-pub static RING: RingBuf = RingBuf::with_byte_size(16 << 20, 0);
+/// One ring; user space makes them, of the size that it likes.
+pub type Ring = RingBuf<u64, 4096>;
+
+#[btf_map]
+pub static RINGS: ArrayOfMaps<Ring, { RINGS_MAX as usize }> = ArrayOfMaps::new();
 
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65536, 0);
@@ -32,9 +37,9 @@ pub static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(1, 0);
 #[map]
 pub static PARTS: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
 
-/// 1 while the reader sleeps on an empty ring and wants to be woken by the next record.
+/// One for each ring.
 #[map]
-pub static SLEEPER: Array<u32> = Array::with_max_entries(1, 0);
+pub static SLEEPERS: Array<Sleeper> = Array::with_max_entries(RINGS_MAX, 0);
 
 /// The classifiers, for the entrances of other network namespaces; nothing here reads it.
 #[map]
@@ -71,6 +76,9 @@ pub static WATCH_DTH: Setting<u32> = Setting(0);
 
 #[unsafe(no_mangle)]
 pub static WATCH_TLS: Setting<u32> = Setting(0);
+
+#[unsafe(no_mangle)]
+pub static N_RINGS: Setting<u32> = Setting(1);
 
 #[unsafe(no_mangle)]
 pub static FILL_MARK: Setting<u64> = Setting(1 << 20);

@@ -1,17 +1,20 @@
-//! One record on the ring, and whether the reader is woken for it.
+//! One record on its ring.
 //!
 //! A record is put together in a place of this CPU's and copied to the ring as long as it is: one
 //! helper call, and of the ring no more than the record takes. Where that would be to copy a lot
 //! twice, it is made in the ring itself, in one of a few constant sizes (the verifier wants a
 //! constant), and copied once, straight from the skb.
 
-use aya_ebpf::bindings::{__sk_buff, BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use core::ptr::from_ref;
+
+use aya_ebpf::bindings::{__sk_buff, BPF_RB_NO_WAKEUP};
 use observer_common::record::{HEADER_LEN, Hook, PIECE_MAX, RecordHeader};
 use observer_common::stats::{Counters, Outcome};
 
 use crate::bounds;
-use crate::maps::{FILL_MARK, RING, SLEEPER};
+use crate::maps::{RINGS, Ring};
 use crate::skb::Skb;
+use crate::wake::wake;
 
 /// A record with room for `N` captured bytes.
 #[repr(C)]
@@ -26,7 +29,12 @@ const SMALL_MAX: u32 = 1536;
 const LARGE_MIN: u32 = SMALL_MAX + 1;
 
 /// Where small records are put together, and the headers of all.
-pub type Draft = Record<{ SMALL_MAX as usize }>;
+#[repr(C)]
+pub struct Draft {
+    pub record: Record<{ SMALL_MAX as usize }>,
+    /// The ring that it goes to.
+    pub ring: u64,
+}
 
 /// Puts one record on the ring: the draft's header, and as many bytes from `offset` of the frame as
 /// it says. `PUT`, or the code of an outcome. Global, for the reasons in `headers`.
@@ -43,18 +51,22 @@ pub extern "C" fn observe_put(
     let (Some(draft), Some(counters)) = args else { return Outcome::Unreadable as u32 };
     // The hook is in the header.
     let skb = Skb::new(raw, Hook::TcIngress);
+    let number = draft.ring as u32;
+    let draft = &mut draft.record;
+    // There are as many as `N_RINGS` says.
+    let Some(ring) = RINGS.get(number) else { return Outcome::RingFull as u32 };
     let captured = draft.header.captured_len;
     let result = match captured {
-        0..=SMALL_MAX => put_small(&skb, draft, offset),
-        LARGE_MIN..=4096 => put_large::<4096>(&skb, &draft.header, offset),
-        4097..=16384 => put_large::<16384>(&skb, &draft.header, offset),
-        _ => put_large::<{ PIECE_MAX as usize }>(&skb, &draft.header, offset),
+        0..=SMALL_MAX => put_small(ring, &skb, draft, offset),
+        LARGE_MIN..=4096 => put_large::<4096>(ring, &skb, &draft.header, offset),
+        4097..=16384 => put_large::<16384>(ring, &skb, &draft.header, offset),
+        _ => put_large::<{ PIECE_MAX as usize }>(ring, &skb, &draft.header, offset),
     };
     match result {
         Ok(()) => {
             counters.records += 1;
             counters.bytes += u64::from(captured);
-            wake(counters, u64::from(captured) + HEADER_LEN as u64);
+            wake(ring, number, counters, u64::from(captured) + HEADER_LEN as u64);
             PUT
         }
         Err(outcome) => outcome as u32,
@@ -65,7 +77,12 @@ pub extern "C" fn observe_put(
 pub const PUT: u32 = Outcome::Emitted as u32;
 
 #[inline(always)]
-fn put_small(skb: &Skb, draft: &mut Draft, offset: u32) -> Result<(), Outcome> {
+fn put_small(
+    ring: &Ring,
+    skb: &Skb,
+    draft: &mut Record<{ SMALL_MAX as usize }>,
+    offset: u32,
+) -> Result<(), Outcome> {
     let captured = draft.header.captured_len;
     let mut n_bytes = HEADER_LEN;
     if let Some(captured) = bounds::size_within(captured, SMALL_MAX) {
@@ -75,16 +92,23 @@ fn put_small(skb: &Skb, draft: &mut Draft, offset: u32) -> Result<(), Outcome> {
         n_bytes += captured as usize;
     }
     // SAFETY: the draft is that long, and written that far.
-    let record = unsafe { core::slice::from_raw_parts(core::ptr::from_ref(draft).cast(), n_bytes) };
-    let put = RING.output::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP));
+    let record = unsafe { core::slice::from_raw_parts(from_ref(draft).cast(), n_bytes) };
+    let put = ring.output_untyped::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP));
     put.map_err(|_| Outcome::RingFull)
 }
 
 #[inline(always)]
-fn put_large<const N: usize>(skb: &Skb, header: &RecordHeader, offset: u32) -> Result<(), Outcome> {
-    let Some(mut entry) = RING.reserve::<Record<N>>(0) else { return Err(Outcome::RingFull) };
+fn put_large<const N: usize>(
+    ring: &Ring,
+    skb: &Skb,
+    header: &RecordHeader,
+    offset: u32,
+) -> Result<(), Outcome> {
+    let Some(mut entry) = ring.reserve_untyped::<Record<N>>(0) else {
+        return Err(Outcome::RingFull);
+    };
     let record = entry.as_mut_ptr();
-    let from = core::ptr::from_ref(header).cast::<u64>();
+    let from = from_ref(header).cast::<u64>();
     let to = record.cast::<u64>();
     for i in 0..HEADER_LEN / 8 {
         // SAFETY: both are headers, of that many words. Volatile, or the compiler calls a memcpy
@@ -99,42 +123,4 @@ fn put_large<const N: usize>(skb: &Skb, header: &RecordHeader, offset: u32) -> R
     }
     entry.submit(u64::from(BPF_RB_NO_WAKEUP));
     Ok(())
-}
-
-/// Wakes the reader when it sleeps, and while the ring is filled past the mark. A wake-up per record
-/// would cost a busy server a fifth of its throughput. How full the ring is, is looked at now and
-/// then: a sixteenth of the mark later is soon enough.
-///
-/// Both come after the record is on the ring. The reader sets the flag first and looks at the ring
-/// then, so one of the two sees the other.
-#[inline(always)]
-fn wake(counters: &mut Counters, n_bytes: u64) {
-    if let Some(sleeper) = SLEEPER.get_ptr_mut(0) {
-        // SAFETY: the value of an array map is always there.
-        unsafe {
-            if *sleeper != 0 {
-                *sleeper = 0;
-                nudge(counters);
-                return;
-            }
-        }
-    }
-    let mark = FILL_MARK.load();
-    counters.since_look += n_bytes;
-    if counters.since_look >= mark >> 4 {
-        counters.since_look = 0;
-        if RING.query(u64::from(BPF_RB_AVAIL_DATA)) >= mark {
-            nudge(counters);
-        }
-    }
-}
-
-/// The helpers wake the reader for a record only; the reader passes over one that is discarded.
-#[inline(always)]
-fn nudge(counters: &mut Counters) {
-    // A full ring has been past the mark before.
-    if let Some(entry) = RING.reserve::<u64>(0) {
-        counters.wakeups += 1;
-        entry.discard(u64::from(BPF_RB_FORCE_WAKEUP));
-    }
 }

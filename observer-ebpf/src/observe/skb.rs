@@ -26,6 +26,10 @@ pub struct Socket {
     pub retransmits: u32,
 }
 
+impl Socket {
+    pub const UNKNOWN: Self = Self { cookie: 0, cgroup_id: 0, srtt_us: 0, retransmits: 0 };
+}
+
 impl Skb {
     #[inline(always)]
     pub fn new(raw: *mut __sk_buff, hook: Hook) -> Self {
@@ -80,7 +84,7 @@ impl Skb {
     /// the clone that a packet socket gets has lost it (`__skb_clone` clears `sk`).
     #[inline(always)]
     pub fn socket(&self) -> Socket {
-        let mut socket = Socket { cookie: 0, cgroup_id: 0, srtt_us: 0, retransmits: 0 };
+        let mut socket = Socket::UNKNOWN;
         if !matches!(self.hook, Hook::TcEgress) {
             return socket;
         }

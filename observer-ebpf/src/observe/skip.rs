@@ -20,13 +20,14 @@ pub struct Kept {
 }
 
 /// Takes from the segment what is to be left out; an error when nothing remains. `is_next`: it
-/// begins where the half had ended so far.
+/// begins where the half had ended so far; `is_known`: it
+/// acknowledges nothing that user space has not been shown.
 #[inline(always)]
 pub fn cut(
     skb: &Skb,
     tcp: &mut Tcp,
     half: &mut Half,
-    opposite_skips: bool,
+    is_known: bool,
     state: u32,
     is_next: bool,
     time_ns: u64,
@@ -43,7 +44,7 @@ pub fn cut(
     let now = millis(time_ns);
     let skips = half.skip != 0;
     let skip_until = half.skip_until;
-    let cut = half.cut(tcp, state, opposite_skips, now);
+    let cut = half.cut(tcp, state, is_known, now);
     let left_out = half.left_out(tcp, state, skips, skip_until);
     let n_bytes = match cut {
         Cut::Whole => u32::MAX,

@@ -6,18 +6,16 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
-use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN};
-use observer_common::headers::Tcp;
-use observer_common::record::{
-    NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED, RecordHeader, VLAN_NONE,
-};
+use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN, millis};
+use observer_common::record::{NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED};
+use observer_common::skip::SIGN_OF_LIFE;
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
+use crate::describe::describe;
 use crate::emit::{EMITTED, observe_emit};
 use crate::flow::Part;
-use crate::maps::{DRAFTS, STATS};
-use crate::skb::Skb;
-use crate::skip::Kept;
+use crate::maps::{DRAFTS, N_RINGS, STATS};
+use crate::skb::{Skb, Socket};
 use crate::{filter, flow, handshake, headers, owner, skip};
 
 #[inline(always)]
@@ -66,9 +64,12 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
     let moved = owner::claim(half, tcp, table::owner(netns, ifindex, way), time_ns)?;
+    if moved {
+        counters.owner_moves += 1;
+    }
     // The other half is another CPU's; only what has no payload depends on it.
-    let opposite_skips = tcp.payload_len == 0 && opposite.skip != 0;
-    let kept = skip::cut(skb, tcp, half, opposite_skips, state, is_next, time_ns)?;
+    let is_known = tcp.payload_len == 0 && opposite.has_shown(tcp.ack);
+    let kept = skip::cut(skb, tcp, half, is_known, state, is_next, time_ns)?;
     let mut notes = 0;
     if part != Part::Next {
         notes |= handshake::notes(tcp, &key, from_high);
@@ -81,60 +82,24 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
         notes = 0;
     }
     if moved {
-        counters.owner_moves += 1;
         notes |= NOTE_OWNER_MOVED;
+    }
+    // What the socket says changes slowly, and to ask costs four calls and as many cache lines.
+    let now = millis(time_ns);
+    let mut socket = Socket::UNKNOWN;
+    if part != Part::Next || now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE {
+        half.socket_time = now;
+        socket = skb.socket();
     }
     // There is one on each CPU.
     let Some(draft) = DRAFTS.get_ptr_mut(0) else { return Err(Outcome::Unreadable) };
     // SAFETY: the draft belongs to this CPU, as in `run`.
-    describe(unsafe { &raw mut (*draft).header }, skb, netns, tcp, time_ns, notes, &kept);
+    unsafe {
+        (&raw mut (*draft).ring).write_volatile(u64::from(key.ring(N_RINGS.load())));
+        describe(&raw mut (*draft).record.header, skb, netns, tcp, time_ns, notes, &kept, &socket);
+    }
     match observe_emit(skb.raw(), tcp, draft, half, counters) {
         EMITTED => Ok(()),
         code => Err(Outcome::from_code(code)),
-    }
-}
-
-/// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
-/// plain stores into calls that store byte by byte.
-#[inline(always)]
-fn describe(
-    header: *mut RecordHeader,
-    skb: &Skb,
-    netns: u32,
-    tcp: &Tcp,
-    time_ns: u64,
-    notes: u8,
-    kept: &Kept,
-) {
-    let socket = skb.socket();
-    let vlan = match skb.vlan() {
-        VLAN_NONE => tcp.vlan,
-        outer => outer,
-    };
-    // SAFETY: the caller's, with room for a header; addresses are words here and bytes there.
-    unsafe {
-        (&raw mut (*header).time_ns).write_volatile(time_ns);
-        (&raw mut (*header).socket_cookie).write_volatile(socket.cookie);
-        (&raw mut (*header).cgroup_id).write_volatile(socket.cgroup_id);
-        let source = (&raw mut (*header).source).cast::<u64>();
-        source.write_volatile(tcp.source[0]);
-        source.add(1).write_volatile(tcp.source[1]);
-        let destination = (&raw mut (*header).destination).cast::<u64>();
-        destination.write_volatile(tcp.destination[0]);
-        destination.add(1).write_volatile(tcp.destination[1]);
-        (&raw mut (*header).source_port).write_volatile(tcp.source_port);
-        (&raw mut (*header).destination_port).write_volatile(tcp.destination_port);
-        (&raw mut (*header).ack).write_volatile(tcp.ack);
-        (&raw mut (*header).window).write_volatile(tcp.window);
-        (&raw mut (*header).captured_len).write_volatile(kept.n_bytes);
-        (&raw mut (*header).ifindex).write_volatile(skb.ifindex());
-        (&raw mut (*header).srtt_us).write_volatile(socket.srtt_us);
-        (&raw mut (*header).retransmits).write_volatile(socket.retransmits);
-        (&raw mut (*header).vlan).write_volatile(vlan);
-        (&raw mut (*header).hook).write_volatile(skb.hook as u8);
-        (&raw mut (*header).notes).write_volatile(notes | kept.notes);
-        (&raw mut (*header).skip_until).write_volatile(kept.skip_until);
-        (&raw mut (*header).netns).write_volatile(netns);
-        (&raw mut (*header).reserved).write_volatile(0);
     }
 }

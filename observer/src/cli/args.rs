@@ -147,6 +147,9 @@ pub(crate) struct RunArgs {
     /// File to append the events to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Rings, each with a worker of its own [default: one for every four CPUs, 16 at most]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) rings: Option<u32>,
     /// Socket for `observer tail`
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,

@@ -56,6 +56,9 @@ fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
     if let Some(n_bytes) = args.memory_bytes {
         config.governor.memory_bytes = n_bytes;
     }
+    if let Some(rings) = args.rings {
+        config.capture.rings = rings;
+    }
     if let Some(file) = &args.output {
         config.output.file = Some(file.clone());
     }

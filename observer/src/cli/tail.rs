@@ -261,7 +261,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     lay_over(&args.capture, &mut capture);
     let watch_dth = out.only() == Some("tcp.dth");
     capture.tls &= out.only().is_none();
-    let source = live::start(&capture, args.show.body, watch_dth)?;
+    let source = live::start(&capture, args.show.body, watch_dth, 1)?;
     if args.show.format == Format::Pretty {
         let mut watched = plural(source.n_interfaces() as u64, "interface");
         if !capture.netns.is_empty() {

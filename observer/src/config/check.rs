@@ -93,6 +93,7 @@ impl Capture {
         }
         in_range("ring_bytes", self.ring_bytes.into(), 64 << 10, 1 << 30)
             .map_err(|message| wrong("ring_bytes", message))?;
+        in_range("rings", self.rings.into(), 0, 64).map_err(|message| wrong("rings", message))?;
         in_range("max_flows", self.max_flows.into(), 16, 4 << 20)
             .map_err(|message| wrong("max_flows", message))
     }

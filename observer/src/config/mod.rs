@@ -57,6 +57,8 @@ pub struct Capture {
     pub backend: Backend,
     /// Bytes of the ring buffer; rounded up to a power of two.
     pub ring_bytes: u32,
+    /// Rings of that size, each with a worker of its own; 0: one for every four CPUs, 16 at most.
+    pub rings: u32,
     /// Flows that the kernel remembers as HTTP.
     pub max_flows: u32,
     /// Tell of flows that are TLS.
@@ -274,6 +276,19 @@ impl Default for Http {
     }
 }
 
+impl Capture {
+    /// How many rings there are on a machine of so many CPUs. One serves 250,000 exchanges a second
+    /// and more, and a worker beside the server it watches is in its way on a small machine.
+    pub fn n_rings(&self, n_cpus: usize) -> u32 {
+        match self.rings {
+            0 => u32::try_from(n_cpus / 4).unwrap_or(MAX_AUTO_RINGS).clamp(1, MAX_AUTO_RINGS),
+            rings => rings,
+        }
+    }
+}
+
+const MAX_AUTO_RINGS: u32 = 16;
+
 impl Default for Capture {
     fn default() -> Self {
         Self {
@@ -285,6 +300,7 @@ impl Default for Capture {
             backend: Backend::Auto,
             // Room for the bursts of a busy server between two wake-ups; touched only when used.
             ring_bytes: 16 << 20,
+            rings: 0,
             max_flows: 65536,
             tls: true,
         }
@@ -336,6 +352,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "hosts",
             "backend",
             "ring_bytes",
+            "rings",
             "max_flows",
             "tls",
         ],

@@ -25,7 +25,7 @@ fn an_empty_file_is_the_default() {
 #[test]
 fn values_are_taken() {
     let text = "[capture]\ninterfaces = ['lo']\nnetns = ['all', 'blue']\nreconcile = '5m'\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
-                backend = 'socket'\nring_bytes = 65536\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
+                backend = 'socket'\nring_bytes = 65536\nrings = 3\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
                 buffer_bytes = 1048576\n[governor]\ncpu_percent = 50\nmemory_bytes = 99999999\n\
                 max_adjusted_count = 8\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
@@ -44,6 +44,7 @@ fn values_are_taken() {
                 hosts,
                 backend: Backend::Socket,
                 ring_bytes: 65536,
+                rings: 3,
                 max_flows: 99,
                 tls: false,
             },
@@ -216,9 +217,17 @@ fn nonsense_names_the_key_the_value_and_the_range() {
     );
 }
 
+#[test]
+fn there_is_a_ring_for_every_four_cpus_unless_the_user_says_how_many() {
+    let capture = Capture::default();
+    let by_cpus = [1, 4, 7, 8, 64, 256].map(|n_cpus| capture.n_rings(n_cpus));
+    assert_eq!(by_cpus, [1, 1, 1, 2, 16, 16]);
+    assert_eq!(Capture { rings: 3, ..capture }.n_rings(2), 3);
+}
+
 /// A configuration with every key there is, sinks of every type among them.
 const FULL: &str = "[capture]\ninterfaces = ['lo', 'eth0']\nports = [80, 443]\n\
-    hosts = ['10.0.0.0/8', '::1']\nbackend = 'socket'\nring_bytes = 65536\nmax_flows = 99\n\
+    hosts = ['10.0.0.0/8', '::1']\nbackend = 'socket'\nring_bytes = 65536\nrings = 3\nmax_flows = 99\n\
     tls = false\n[http]\nheaders = true\nbody_bytes = 100\nws_messages = true\n\
     ws_message_bytes = 3\n[engine]\nmax_flows = 999\nbuffer_bytes = 1048576\n[output]\n\
     file = '/tmp/x'\n[control]\nsocket = '/run/x'\n[stats]\ninterval = '1h 30m'\n[metrics]\n\

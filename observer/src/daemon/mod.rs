@@ -1,10 +1,12 @@
 //! `observer run`: the daemon's wiring.
 //!
-//! One thread does everything that happens per segment and per event: rings, engine, NDJSON. Each
-//! sink has a thread of its own, and so has the control socket; they see batches. This module knows
-//! no command line and no HTTP.
+//! One thread does everything that happens per segment and per event of a ring: reading, engine,
+//! NDJSON. The first of them also does what happens once: clients, the account, the service manager.
+//! Each sink has a thread of its own, and so has the control socket; they see batches. This module
+//! knows no command line and no HTTP.
 
 mod govern;
+mod lanes;
 mod reload;
 mod systemd;
 pub mod worker;
@@ -13,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::govern::Govern;
+use self::lanes::{Lanes, Shared};
 use self::systemd::Manager;
 use self::worker::Worker;
 use crate::config::Config;
@@ -66,9 +69,18 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
         }
         None => (None, None),
     };
-    let started = live::start(&config.capture, config.http.body_bytes, false);
+    let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    // Which flows stand for others is decided by one engine, at one moment.
+    let is_governed = !config.governor.budget().is_none();
+    let n_rings = if is_governed { 1 } else { config.capture.n_rings(n_cpus) };
+    if is_governed && config.capture.rings > 1 {
+        (orders.say)(
+            "with a budget of CPU time or memory there is one ring, whatever `rings` says",
+        );
+    }
+    let started = live::start(&config.capture, config.http.body_bytes, false, n_rings);
     let result = match started {
-        Ok(source) => {
+        Ok(mut source) => {
             let elsewhere = match source.n_namespaces() {
                 0 => String::new(),
                 n => format!("; other network namespaces: {n}"),
@@ -78,25 +90,23 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
                 source.backend(),
                 source.n_interfaces()
             ));
-            let engine = pipeline::Config {
-                headers: config.http.headers,
-                body_prefix: config.http.body_bytes as usize,
-                messages: config.http.ws_messages.then_some(config.http.ws_message_bytes as usize),
-                limits: Limits {
-                    flows: config.engine.max_flows as usize,
-                    total_bytes: config.engine.buffer_bytes as usize,
-                    ..pipeline::Config::live().limits
-                },
-                ..pipeline::Config::live()
-            };
+            let engine = engine(config, n_rings);
             // Whatever is not given up is what the kernel at hand still asks for.
             privileges::give_up_loading(|| source.ledger().is_ok());
             let status = format!("watching {} interfaces", source.n_interfaces());
             let manager = Manager::from_environment();
             manager.ready(&status);
+            let (lanes, bell) = source.take_lanes();
+            let lane = |lane| {
+                let mut worker = Worker::new(lane, engine.clone());
+                worker.metrics = metrics.as_ref().map(Metrics::again);
+                worker
+            };
+            let workers = lanes.into_iter().map(lane).collect();
+            let lanes = Lanes { workers, bell: Some(bell) };
             let mut worker = Worker::new(source, engine);
             worker.metrics = metrics;
-            serve(worker, sinks, manager, config.clone(), orders)
+            serve(worker, lanes, sinks, manager, config.clone(), orders)
         }
         Err(err) => Err(err.into()),
     };
@@ -109,84 +119,145 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
     result
 }
 
-/// The loop of the daemon: a turn of the worker, clients, statistics when due, lines when due.
-fn serve<S: Source<Error: Into<anyhow::Error>>>(
+/// What each of `n_rings` engines is told: what is bounded for all is divided among them.
+fn engine(config: &Config, n_rings: u32) -> pipeline::Config {
+    let share = |n: u32| n.div_ceil(n_rings.max(1)) as usize;
+    pipeline::Config {
+        headers: config.http.headers,
+        body_prefix: config.http.body_bytes as usize,
+        messages: config.http.ws_messages.then_some(config.http.ws_message_bytes as usize),
+        limits: Limits {
+            flows: share(config.engine.max_flows),
+            total_bytes: share(config.engine.buffer_bytes),
+            ..pipeline::Config::live().limits
+        },
+        ..pipeline::Config::live()
+    }
+}
+
+/// Starts the workers, turns until told to stop, and ends them in order: first nothing new is seen,
+/// then each ring is read to its end, then the account is made.
+fn serve<S, L>(
     mut worker: Worker<S>,
-    mut sinks: Sinks,
+    lanes: Lanes<L>,
+    sinks: Sinks,
     mut manager: Manager,
     mut config: Config,
     orders: &Orders<'_>,
-) -> anyhow::Result<Snapshot> {
+) -> anyhow::Result<Snapshot>
+where
+    S: Source<Error: Into<anyhow::Error>>,
+    L: Source<Error: Into<anyhow::Error>> + Send,
+{
+    let Lanes { workers, bell } = lanes;
+    let shared = Shared::new(sinks, workers.len(), config.http.headers);
+    let failed = std::thread::scope(|scope| {
+        for (number, lane) in workers.into_iter().enumerate() {
+            let (shared, thread) = (&shared, std::thread::Builder::new().name("worker".to_owned()));
+            let work = move || lanes::work(lane, number, shared);
+            if let Err(err) = thread.spawn_scoped(scope, work) {
+                shared.stop(bell.as_deref());
+                return Err(err.into());
+            }
+        }
+        let failed = turn(&mut worker, &shared, &mut manager, &mut config, orders);
+        manager.stopping();
+        worker.detach();
+        shared.stop(bell.as_deref());
+        failed
+    });
+    let last = end_well(worker, shared, config.shutdown.deadline, orders);
+    failed.map(|()| last)
+}
+
+/// The loop of the daemon: a turn of the worker, clients, statistics when due, lines when due.
+fn turn<S: Source<Error: Into<anyhow::Error>>>(
+    worker: &mut Worker<S>,
+    shared: &Shared,
+    manager: &mut Manager,
+    config: &mut Config,
+    orders: &Orders<'_>,
+) -> anyhow::Result<()> {
     let start = monotonic();
     let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
-    let mut govern = Govern::new(&config);
-    let mut failed = Ok(());
+    let mut govern = Govern::new(config);
     loop {
         let moment = monotonic();
         if orders.stop.load(Ordering::Relaxed) || end.is_some_and(|end| moment >= end) {
-            break;
+            return Ok(());
         }
         if orders.reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
             match (orders.configuration)() {
                 Ok(new) => {
-                    reload::apply(new, &mut config, &mut worker, &mut sinks)
-                        .iter()
-                        .chain(&govern.reconfigure(&config, &mut worker))
-                        .for_each(|what| (orders.say)(what));
+                    let said = reload::apply(new, config, worker, &mut shared.sinks());
+                    said.iter().for_each(|what| (orders.say)(what));
+                    match shared.is_alone() {
+                        true => govern.reconfigure(config, worker).iter().for_each(|what| {
+                            (orders.say)(what);
+                        }),
+                        false if config.governor.budget().is_none() => {}
+                        false => {
+                            (orders.say)("[governor] needs a restart: there are several rings")
+                        }
+                    }
                 }
                 Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),
             }
+            shared.report_headers(config.http.headers);
             manager.ready("reloaded");
             stats_due = stats_due.min(monotonic() + config.stats.interval);
         }
-        if let Err(err) = worker.turn() {
-            failed = Err(err.into());
-            break;
+        worker.turn().map_err(Into::into)?;
+        if let Some(err) = shared.take_failure() {
+            return Err(err);
         }
         for warning in worker.take_warnings() {
             (orders.say)(&format!("warning: {warning}"));
         }
-        if let Some(what) = govern.turned(moment, &mut worker) {
+        if let Some(what) = govern.turned(moment, worker) {
             (orders.say)(&what);
         }
-        sinks.serve(now(), |stats| worker.snapshot(stats.to_vec()));
+        let mut sinks = shared.sinks();
+        sinks.serve(now(), |stats| shared.add_to(worker.snapshot(stats.to_vec())));
         if moment >= stats_due {
             stats_due += config.stats.interval;
-            worker.batch.push_stats(&worker.snapshot(sinks.stats()), now());
+            let account = shared.add_to(worker.snapshot(sinks.stats()));
+            worker.batch.push_stats(&account, now());
         }
         if worker.is_due() {
             sinks.write(&mut worker.batch, now());
         }
         if tell(sinks.news(), orders) {
-            break;
+            return Ok(());
         }
-        worker.leave_metrics(moment, || sinks.stats());
-        manager.turned(moment, || worker.snapshot(sinks.stats()));
+        let numbers = |worker: &Worker<S>| shared.add_to(worker.snapshot(sinks.stats()));
+        worker.leave_metrics(moment, numbers);
+        manager.turned(shared.last_turn(moment), || numbers(worker));
     }
-    manager.stopping();
-    let last = end_well(worker, sinks, config.shutdown.deadline, orders);
-    failed.map(|()| last)
 }
 
 /// What is half done is reported as it stands, then the account: what it says of each sink is what
 /// became of every event before it. The last numbers, which include itself, are returned.
 fn end_well<S: Source>(
     mut worker: Worker<S>,
-    mut sinks: Sinks,
+    shared: Shared,
     patience: Duration,
     orders: &Orders<'_>,
 ) -> Snapshot {
     let begin = monotonic();
     let deadline = begin + patience;
     worker.finish();
-    sinks.write(&mut worker.batch, now());
+    shared.sinks().write(&mut worker.batch, now());
     // Half of the time: one that is stalled must not use up what the others need for the last line.
-    sinks.drain(begin + patience / 2);
-    worker.batch.push_stats(&worker.snapshot(sinks.stats()), now());
-    sinks.write(&mut worker.batch, now());
-    let (last, news) = sinks.end(deadline, now(), |stats| worker.snapshot(stats));
+    shared.sinks().drain(begin + patience / 2);
+    let account = shared.add_to(worker.snapshot(shared.sinks().stats()));
+    worker.batch.push_stats(&account, now());
+    shared.sinks().write(&mut worker.batch, now());
+    let rest = shared.add_to(worker.snapshot(Vec::new()));
+    let last = |sinks| Snapshot { sinks, ..rest.clone() };
+    let (last, news) = shared.into_sinks().end(deadline, now(), last);
     tell(news, orders);
     last
 }

@@ -69,8 +69,18 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         shutdown,
     } = new;
     let Metrics { listen, routes, max_series } = metrics;
-    let Capture { interfaces, netns, reconcile, ports, hosts, backend, ring_bytes, max_flows, tls } =
-        capture;
+    let Capture {
+        interfaces,
+        netns,
+        reconcile,
+        ports,
+        hosts,
+        backend,
+        ring_bytes,
+        rings,
+        max_flows,
+        tls,
+    } = capture;
     let Http { headers: _, body_bytes, ws_messages, ws_message_bytes } = http;
     let Engine { max_flows: engine_flows, buffer_bytes } = engine;
     let Control { socket } = control;
@@ -84,6 +94,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("[capture] hosts", *hosts != old.capture.hosts),
         ("[capture] backend", *backend != old.capture.backend),
         ("[capture] ring_bytes", *ring_bytes != old.capture.ring_bytes),
+        ("[capture] rings", *rings != old.capture.rings),
         ("[capture] max_flows", *max_flows != old.capture.max_flows),
         ("[capture] tls", *tls != old.capture.tls),
         ("[http] body_bytes", *body_bytes != old.http.body_bytes),

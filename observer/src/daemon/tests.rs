@@ -87,6 +87,11 @@ fn exchange() -> [Segment<'static>; 2] {
     [request, response]
 }
 
+/// No worker beside the first.
+fn alone() -> Lanes<Script<'static>> {
+    Lanes { workers: Vec::new(), bell: None }
+}
+
 /// Runs the loop for `turns`, writing to a file; its lines and the result.
 fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::Result<Snapshot>) {
     let folder = tempfile::tempdir().unwrap();
@@ -104,7 +109,7 @@ fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::R
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     let worker = Worker::new(source, pipeline::Config::default());
     let config = Config { stats: config::Stats { interval }, ..Config::default() };
-    let result = serve(worker, sinks, Manager::from_environment(), config, &orders);
+    let result = serve(worker, alone(), sinks, Manager::from_environment(), config, &orders);
     (std::fs::read_to_string(&path).unwrap(), result)
 }
 
@@ -164,7 +169,7 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
         Script { turns: Cell::new(2), sent: false, stop: &stop, fails: false, clock_shift: 0 };
     let worker = Worker::new(source, pipeline::Config::default());
     let manager = Manager::from_environment();
-    serve(worker, sinks, manager, Config::default(), &orders).unwrap();
+    serve(worker, alone(), sinks, manager, Config::default(), &orders).unwrap();
     server.stop();
     let mut received = Vec::new();
     loop {
@@ -178,4 +183,65 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
     let others: String =
         received.split_inclusive('\n').filter(|line| !line.contains(r#""tail":{"#)).collect();
     assert_eq!(others, std::fs::read_to_string(&path).unwrap());
+}
+
+#[test]
+fn the_workers_beside_the_first_write_to_the_same_file_and_count_in_the_same_account() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events");
+    let stop = AtomicBool::new(false);
+    let orders = Orders {
+        stop: &stop,
+        reload: &AtomicBool::new(false),
+        configuration: &|| Ok(Config::default()),
+        duration: None,
+        say: &|_| {},
+    };
+    let script = |turns| {
+        let source = Script {
+            turns: Cell::new(turns),
+            sent: false,
+            stop: &stop,
+            fails: false,
+            clock_shift: 0,
+        };
+        Worker::new(source, pipeline::Config::default())
+    };
+    // They go on until they are told to end.
+    let lanes = Lanes { workers: (0..3).map(|_| script(u32::MAX)).collect(), bell: None };
+    let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
+    let manager = Manager::from_environment();
+    let last = serve(script(2), lanes, sinks, manager, Config::default(), &orders).unwrap();
+    assert_eq!(last.engine.unwrap()["exchanges"], 4);
+    assert_eq!(last.events, Some(5));
+    assert_eq!((last.sinks[0].events, last.sinks[0].lost), (5, 0));
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(lines.matches(r#""status_code":204"#).count(), 4, "{lines}");
+    assert_eq!(lines.matches(r#""interface":"veth7""#).count(), 4, "{lines}");
+    let account = lines.lines().last().unwrap();
+    assert!(account.contains(r#""exchanges":4,"#), "{account}");
+    assert!(account.contains(r#""offered":4,"waiting":0,"#), "{account}");
+}
+
+#[test]
+fn a_worker_that_fails_ends_the_daemon_with_its_error() {
+    let stop = AtomicBool::new(false);
+    let orders = Orders {
+        stop: &stop,
+        reload: &AtomicBool::new(false),
+        configuration: &|| Ok(Config::default()),
+        duration: None,
+        say: &|_| {},
+    };
+    let beside = AtomicBool::new(false);
+    let script = |turns, stop, fails| {
+        let source = Script { turns: Cell::new(turns), sent: false, stop, fails, clock_shift: 0 };
+        Worker::new(source, pipeline::Config::default())
+    };
+    let lanes = Lanes { workers: vec![script(3, &beside, true)], bell: None };
+    let sinks = Sinks::open(&[]).unwrap();
+    let manager = Manager::from_environment();
+    let first = script(u32::MAX, &stop, false);
+    let result = serve(first, lanes, sinks, manager, Config::default(), &orders);
+    assert_eq!(result.unwrap_err().to_string(), "the ring has gone");
 }

@@ -1,5 +1,6 @@
 //! The capture thread's work: events to whole lines, a batch a turn. It does not know where they go.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::drive::{Drive, Source};
@@ -47,9 +48,9 @@ impl<S: Source> Worker<S> {
     }
 
     /// Leaves the account where scrapes find it, if there are any.
-    pub fn leave_metrics(&mut self, moment: Instant, sinks: impl FnOnce() -> Vec<SinkStats>) {
+    pub fn leave_metrics(&mut self, moment: Instant, numbers: impl FnOnce(&Self) -> Snapshot) {
         if let Some(mut metrics) = self.metrics.take() {
-            metrics.leave(moment, || self.snapshot(sinks()));
+            metrics.leave(moment, || numbers(self));
             self.metrics = Some(metrics);
         }
     }
@@ -65,10 +66,20 @@ impl<S: Source> Worker<S> {
         !self.batch.is_empty()
     }
 
+    /// Lets go of the traffic; what the source holds can still be taken.
+    pub fn detach(&mut self) {
+        self.drive.detach();
+    }
+
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self) {
         let Self { drive, batch, metrics, .. } = self;
         drive.finish(|event| take(&event, batch, metrics));
+    }
+
+    /// Lines made, and the engine's counters by name.
+    pub fn numbers(&self) -> (u64, BTreeMap<&'static str, u64>) {
+        (self.batch.n_made(), self.drive.counters())
     }
 
     /// All numbers as they are now.

@@ -10,10 +10,13 @@ use crate::sink::control::client::Connection;
 pub(super) fn examine(config: &Config) -> Vec<Finding> {
     let memory = std::fs::read_to_string("/proc/meminfo").ok();
     let available = memory.as_deref().and_then(available_bytes);
-    vec![ring(u64::from(config.capture.ring_bytes), available), daemon(&config.control.socket)]
+    let n_cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let n_rings = u64::from(config.capture.n_rings(n_cpus));
+    let wanted = n_rings * u64::from(config.capture.ring_bytes);
+    vec![ring(wanted, available), daemon(&config.control.socket)]
 }
 
-/// The kernel allocates the whole ring at once (bpf_ringbuf_area_alloc).
+/// The kernel allocates rings whole and at once (bpf_ringbuf_area_alloc).
 fn ring(wanted: u64, available: Option<u64>) -> Finding {
     let check = "ring memory";
     let message = format!("{} for the ring", mebibytes(wanted));

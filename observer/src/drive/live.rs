@@ -2,12 +2,15 @@
 //! ledger under the names of `observer.stats`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use super::lane::Lane;
+use super::lane::{Names, late_names, tell_changes};
 use super::{LateNames, Place, Source};
 use crate::capture::interfaces;
 use crate::capture::live::{
-    self, Backend, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
+    self, Backend, Bell, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
 };
 use crate::config;
 use crate::event::stats::Ledger;
@@ -19,14 +22,18 @@ pub struct Live {
     /// The names that the engine has been told, and as of which version of the capture's.
     told: BTreeMap<Place, String>,
     version: Option<(u64, u64)>,
+    /// The same, for the lanes.
+    names: Arc<Names>,
 }
 
 /// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
-/// carries the DTH bit (RFC 9401) on flows that are not HTTP.
+/// carries the DTH bit (RFC 9401) on flows that are not HTTP. Whoever asks for more than one ring
+/// serves the others ([`Live::take_lanes`]).
 pub fn start(
     config: &config::Capture,
     body_prefix: u32,
     watch_dth: bool,
+    rings: u32,
 ) -> Result<Live, CaptureError> {
     let any = interfaces::is_everything(&config.interfaces);
     let host = |network: &config::Network| HostFilter {
@@ -47,6 +54,7 @@ pub fn start(
         },
         ports: config.ports.clone(),
         hosts: config.hosts.iter().map(host).collect(),
+        rings,
         ring_bytes: config.ring_bytes,
         max_flows: config.max_flows,
         body_prefix: Some(body_prefix),
@@ -54,7 +62,7 @@ pub fn start(
         watch_tls: config.tls,
         ..Options::default()
     })?;
-    Ok(Live { capture, told: BTreeMap::new(), version: None })
+    Ok(Live { capture, told: BTreeMap::new(), version: None, names: Arc::default() })
 }
 
 impl Live {
@@ -69,6 +77,13 @@ impl Live {
     /// How many other network namespaces are watched now.
     pub fn n_namespaces(&self) -> usize {
         self.capture.elsewhere().namespaces.len()
+    }
+
+    /// The rings behind the first, and what ends their waits. Taken once.
+    pub fn take_lanes(&mut self) -> (Vec<Lane>, Arc<Bell>) {
+        let lanes = self.capture.take_lanes().into_iter();
+        let lane = |lane| Lane::new(lane, &self.names, self.capture.elsewhere_names());
+        (lanes.map(lane).collect(), self.capture.bell())
     }
 
     /// How many interfaces are watched now.
@@ -118,11 +133,11 @@ impl Source for Live {
     }
 
     fn new_names(&mut self, mut tell: impl FnMut(Place, Option<&str>)) {
-        let version = Some(self.capture.names_version());
-        if version == self.version {
+        let version = self.capture.names_version();
+        if self.version == Some(version) {
             return;
         }
-        self.version = version;
+        self.version = Some(version);
         let elsewhere = self.capture.elsewhere();
         let mut now = BTreeMap::new();
         for link in self.capture.interfaces() {
@@ -134,28 +149,14 @@ impl Source for Live {
         for (netns, name) in elsewhere.namespaces {
             now.insert(Place::Netns(netns), name.unwrap_or_default());
         }
-        for (place, name) in &now {
-            if self.told.get(place) != Some(name) {
-                tell(*place, Some(name));
-            }
-        }
-        for place in self.told.keys().filter(|place| !now.contains_key(place)) {
-            tell(*place, None);
-        }
+        tell_changes(&self.told, &now, &mut tell);
+        self.names.set(&now, version.1);
         self.told = now;
     }
 
     fn late_names(&self) -> Option<LateNames> {
-        let names = self.capture.elsewhere_names()?;
         let told = self.version.map(|(_, elsewhere)| elsewhere);
-        let current = names.clone();
-        Some(LateNames {
-            have_changed: Box::new(move || Some(current.version()) != told),
-            of: Box::new(move |place| match place {
-                Place::Interface { netns, ifindex } => names.interface(netns, ifindex),
-                Place::Netns(netns) => names.netns(netns),
-            }),
-        })
+        self.capture.elsewhere_names().map(|names| late_names(names, told))
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

@@ -6,6 +6,8 @@
 mod clock;
 pub mod file;
 #[cfg(feature = "live")]
+mod lane;
+#[cfg(feature = "live")]
 pub mod live;
 #[cfg(feature = "live")]
 mod memory;

@@ -155,6 +155,11 @@ impl<S: Source> Drive<S> {
         self.source.clock_shift()
     }
 
+    /// Lets go of the traffic; what the source holds can still be taken.
+    pub fn detach(&mut self) {
+        self.source.detach();
+    }
+
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self, mut handle: impl FnMut(Event)) {
         let Self { source, engine, .. } = self;
@@ -174,6 +179,11 @@ impl<S: Source> Drive<S> {
         drain(engine, &mut handle);
     }
 
+    /// The engine's counters by name.
+    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
+        counters(self.engine.stats())
+    }
+
     /// The numbers of the source and the engine as they are now.
     pub fn snapshot(&self) -> Snapshot {
         let uptime = (monotonic() - self.start).as_nanos();
@@ -181,7 +191,7 @@ impl<S: Source> Drive<S> {
             uptime_ns: u64::try_from(uptime).ok(),
             events: None,
             capture: self.source.ledger().ok(),
-            engine: Some(counters(self.engine.stats())),
+            engine: Some(self.counters()),
             governor: None,
             sinks: Vec::new(),
             tail: None,

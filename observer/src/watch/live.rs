@@ -185,7 +185,7 @@ fn capture_until_stopped(
     select: &Select,
 ) -> Result<(), Error> {
     let body_prefix = u32::try_from(engine.body_prefix).unwrap_or(u32::MAX);
-    let mut drive = Drive::new(live::start(capture, body_prefix, false)?, engine);
+    let mut drive = Drive::new(live::start(capture, body_prefix, false, 1)?, engine);
     let mut state = shared.lock();
     state.phase = Phase::Watching;
     state.wake();

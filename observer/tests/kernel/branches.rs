@@ -192,3 +192,20 @@ fn a_full_ring_loses_and_counts_and_the_next_record_says_so() {
     let seen = rig.send(&Tcp::data(b"z").answer());
     assert_eq!(seen.segment().origin.records_lost, 0);
 }
+
+#[test]
+fn a_flow_has_one_ring_for_both_halves_and_flows_spread() {
+    let Some(mut rig) = Rig::new(&Settings { rings: Some(4), ..Settings::default() }) else {
+        return;
+    };
+    let mut used = [0; 4];
+    for port in 40_000..40_064 {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let to_server = rig.send(&Tcp { source_port: port, ..Tcp::data(request) }.frame()).ring;
+        let response = Tcp::data(b"HTTP/1.1 204 No Content\r\n\r\n");
+        let to_client = rig.send(&Tcp { source_port: port, ..response }.answer()).ring;
+        assert_eq!(to_server, to_client, "port {port}");
+        used[to_server.unwrap()] += 1;
+    }
+    assert!(used.iter().all(|n| *n > 4), "{used:?}");
+}

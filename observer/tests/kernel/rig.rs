@@ -1,6 +1,6 @@
 //! One loaded set of programs without an interface: frames go in, outcomes and records come out.
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapType, PerCpuArray, RingBuf};
 use aya::programs::{Program, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer::capture::live::Ledger;
@@ -32,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) host: Option<config::Network>,
     pub(crate) capture_limit: Option<u32>,
     pub(crate) ring_bytes: Option<u32>,
+    pub(crate) rings: Option<u32>,
     pub(crate) body_prefix: Option<u32>,
     pub(crate) watch_dth: bool,
     pub(crate) watch_tls: bool,
@@ -39,7 +40,7 @@ pub(crate) struct Settings {
 
 pub(crate) struct Rig {
     ebpf: Ebpf,
-    ring: RingBuf<MapData>,
+    rings: Vec<RingBuf<MapData>>,
     stats: PerCpuArray<MapData, Wire<Counters>>,
     pub(crate) flows: HashMap<MapData, Wire<FlowKey>, Wire<Flow>>,
     sampling: Array<MapData, u32>,
@@ -49,6 +50,8 @@ pub(crate) struct Rig {
 pub(crate) struct Seen {
     pub(crate) outcome: Outcome,
     pub(crate) records: Vec<Vec<u8>>,
+    /// The ring of the last record.
+    pub(crate) ring: Option<usize>,
 }
 
 impl Rig {
@@ -57,7 +60,7 @@ impl Rig {
         if !namespace() {
             return None;
         }
-        if !matches!(aya::sys::is_map_supported(aya::maps::MapType::RingBuf), Ok(true)) {
+        if !matches!(aya::sys::is_map_supported(MapType::RingBuf), Ok(true)) {
             missing("the kernel has no ring buffer");
             return None;
         }
@@ -75,6 +78,7 @@ impl Rig {
         let body_prefix = settings.body_prefix.unwrap_or(0);
         let watch_dth = u32::from(settings.watch_dth);
         let watch_tls = u32::from(settings.watch_tls);
+        let n_rings = settings.rings.unwrap_or(1);
         let mut ebpf = EbpfLoader::new()
             .override_global(config::PORTS, &ports, true)
             .override_global(config::PORTS_ON, &ports_on, true)
@@ -85,7 +89,7 @@ impl Rig {
             .override_global(config::BODY_PREFIX, &body_prefix, true)
             .override_global(config::WATCH_DTH, &watch_dth, true)
             .override_global(config::WATCH_TLS, &watch_tls, true)
-            .map_max_entries(config::RING, settings.ring_bytes.unwrap_or(1 << 20))
+            .override_global(config::N_RINGS, &n_rings, true)
             .load(OBJECT)
             .unwrap();
         for (_, program) in ebpf.programs_mut() {
@@ -95,8 +99,9 @@ impl Rig {
                 _ => unreachable!("the object has only these two kinds"),
             }
         }
+        let n_bytes = settings.ring_bytes.unwrap_or(1 << 20);
         Some(Self {
-            ring: ebpf.take_map(config::RING).unwrap().try_into().unwrap(),
+            rings: (0..n_rings).map(|number| ring(&mut ebpf, number, n_bytes)).collect(),
             stats: ebpf.take_map(config::STATS).unwrap().try_into().unwrap(),
             flows: ebpf.take_map(config::FLOWS).unwrap().try_into().unwrap(),
             sampling: ebpf.take_map(config::SAMPLING).unwrap().try_into().unwrap(),
@@ -148,11 +153,14 @@ impl Rig {
         let [outcome] = gained[..] else { panic!("outcomes {gained:?}") };
         assert_eq!(after.1[outcome], before.1[outcome] + 1);
         assert!(self.ledger().is_balanced());
-        let mut records = Vec::new();
-        while let Some(record) = self.ring.next() {
-            records.push(record.to_vec());
+        let (mut records, mut from) = (Vec::new(), None);
+        for (number, ring) in self.rings.iter_mut().enumerate() {
+            while let Some(record) = ring.next() {
+                records.push(record.to_vec());
+                from = Some(number);
+            }
         }
-        Seen { outcome: Outcome::from_code(outcome as u32), records }
+        Seen { outcome: Outcome::from_code(outcome as u32), records, ring: from }
     }
 
     /// From here on one flow in 2 to the power of `shift` is kept.
@@ -176,6 +184,16 @@ impl Rig {
         let sum = |i: usize| per_cpu.iter().map(|counters| counters.0.outcomes[i]).sum();
         (per_cpu.iter().map(|counters| counters.0.seen).sum(), (0..n).map(sum).collect())
     }
+}
+
+/// Makes a ring and puts it where the programs look for it.
+pub(crate) fn ring(ebpf: &mut Ebpf, number: u32, n_bytes: u32) -> RingBuf<MapData> {
+    let map = aya_obj::Map::new_from_params(MapType::RingBuf as u32, 0, 0, n_bytes, 0);
+    let map = MapData::create(map, "RING", None).unwrap();
+    let slots = ebpf.map_mut(config::RINGS).unwrap();
+    let mut slots: ArrayOfMaps<&mut MapData, MapData> = slots.try_into().unwrap();
+    slots.set(number, &map, 0).unwrap();
+    Map::RingBuf(map).try_into().unwrap()
 }
 
 impl Seen {

@@ -272,7 +272,26 @@ fn the_body_of_a_request_is_left_out_too() {
     assert_eq!(seen.segment().payload, head.as_bytes());
     let next = Tcp { seq: 4000, ..Tcp::data(&[b'x'; 3000]) };
     rig.send(&next.frame()).is(Outcome::Skipped);
+    // The first sign of the server, and its second.
+    rig.send(&Tcp::bare(ACK).answer()).is(Outcome::Emitted);
     rig.send(&Tcp::bare(ACK).answer()).is(Outcome::Skipped);
+}
+
+#[test]
+fn a_bare_acknowledgement_is_emitted_where_it_tells_something() {
+    let Some(mut rig) = Rig::new(&Settings::default()) else { return };
+    let request = Tcp::data(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let ack = |n| Tcp { ack: n, ..Tcp::bare(ACK) };
+    let end = 1000 + request.payload.len() as u32;
+    rig.send(&request.frame()).is(Outcome::Emitted);
+    rig.send(&ack(end).answer()).is(Outcome::Emitted);
+    rig.send(&ack(end).answer()).is(Outcome::Skipped);
+    // Of bytes that nobody has seen here; and again, when later ones show that there were some.
+    rig.send(&ack(end + 1).answer()).is(Outcome::Emitted);
+    let later = Tcp { seq: end + 1, ..request.clone() };
+    rig.send(&later.frame()).is(Outcome::Emitted);
+    rig.send(&ack(end + 1).answer()).is(Outcome::Emitted);
+    assert!(rig.ledger().is_balanced());
 }
 
 /// The kernel copies the whole segment.

@@ -46,7 +46,16 @@ fn assert_whole(stats: &Event, names: &[&str]) {
 
 #[test]
 fn the_account_is_whole_with_every_stage_overloaded_at_once() {
-    if !can_run("ledger::overload", &["nginx", "wrk"]) {
+    overload("ledger::overload", 1);
+}
+
+#[test]
+fn the_account_is_whole_with_four_overloaded_rings() {
+    overload("ledger::four_rings", 4);
+}
+
+fn overload(name: &str, rings: u32) {
+    if !can_run(name, &["nginx", "wrk"]) {
         return;
     }
     let near = Namespace::new();
@@ -55,7 +64,7 @@ fn the_account_is_whole_with_every_stage_overloaded_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("events");
     let config = configuration(&format!(
-        "[capture]\nring_bytes = 65536\nports = [18234]\n[engine]\nmax_flows = 16\n\
+        "[capture]\nring_bytes = 65536\nrings = {rings}\nports = [18234]\n[engine]\nmax_flows = 16\n\
          [output]\nfile = '{}'\n[[sinks]]\nname = 'stalled'\ntype = 'tcp'\n\
          address = '127.0.0.1:18999'\nqueue_bytes = 65536\n",
         file.display()

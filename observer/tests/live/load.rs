@@ -18,13 +18,15 @@ fn what_wrk_completes_is_in_the_file() {
     let config = configuration(ROOMY);
     let config = config.path().display().to_string();
     let folder = tempfile::tempdir().unwrap();
-    for backend in BACKENDS {
-        let file = folder.path().join(backend);
+    for (backend, rings) in BACKENDS.map(|backend| (backend, "1")).into_iter().chain([("tc", "4")])
+    {
+        let file = folder.path().join(format!("{backend}{rings}"));
         let path = file.display().to_string();
-        let args = ["run", "--no-socket", "--backend", backend, "--config", &config, "-o", &path];
+        let args = ["run", "--no-socket", "--backend", backend, "--rings", rings];
+        let args = [&args[..], &["--config", &config, "-o", &path]].concat();
         let observer = Observer::start(&near, &args);
         let route = Route { client: &near, host: "127.0.0.1", port: nginx.port };
-        let load = wrk(&route, CONNECTIONS, 3, "");
+        let load = wrk(&route, CONNECTIONS, 2, "");
         until("the engine to have everything", LONG, || {
             let account = last_account(&file)?;
             (account.seen > load.requests && account.segments == account.records).then_some(())
@@ -42,7 +44,10 @@ fn what_wrk_completes_is_in_the_file() {
         };
         let n_complete = exchanges().filter(is_whole).count() as u64;
         let n_all = exchanges().count() as u64;
-        println!("{backend}: wrk {}, complete {n_complete}, all {n_all}", load.requests);
+        println!(
+            "{backend}, {rings} rings: wrk {}, complete {n_complete}, all {n_all}",
+            load.requests
+        );
         println!("{backend}: {account:?}");
         assert_eq!(account.lost, 0, "{account:?}");
         // What is under way on each connection when wrk stops may still be answered.

@@ -46,6 +46,7 @@ pub(super) struct Bench<'a> {
     pub(super) nginx: &'a Nginx,
     pub(super) observer: &'a Path,
     pub(super) seconds: u64,
+    pub(super) rings: Option<u32>,
 }
 
 impl Run {
@@ -81,10 +82,10 @@ impl Bench<'_> {
     }
 
     fn run_with(&self, workload: Workload, peer: Option<Peer>, is_counting: bool) -> Result<Run> {
-        let Self { lab, nginx, observer, seconds } = *self;
+        let Self { lab, nginx, observer, seconds, rings } = *self;
         // nginx writes a few lines in any case: which ports are open, nothing per request.
         nginx.take_log()?;
-        let watcher = peer.map(|peer| Watcher::start(lab, peer, observer)).transpose()?;
+        let watcher = peer.map(|peer| Watcher::start(lab, peer, observer, rings)).transpose()?;
         let watch = match (&watcher, peer) {
             (Some(watcher), Some(Peer::Observer))
                 if workload.pace().is_some_and(|pace| pace > 0) =>

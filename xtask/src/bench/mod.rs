@@ -10,6 +10,7 @@ mod lab;
 mod lines;
 mod load;
 mod measure;
+mod offline;
 mod others;
 mod peer;
 mod process;
@@ -43,6 +44,8 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
+    #[command(subcommand)]
+    what: Option<What>,
     /// Only this load; may be repeated [default: all]
     #[arg(long = "workload", value_name = "NAME")]
     workloads: Vec<Workload>,
@@ -58,6 +61,9 @@ pub(crate) struct Options {
     /// Length of a run
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
+    /// Rings of observer, instead of its own choice
+    #[arg(long, value_name = "N")]
+    rings: Option<u32>,
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,7 +75,16 @@ pub(crate) struct Options {
     observer: Option<PathBuf>,
 }
 
+#[derive(clap::Subcommand)]
+enum What {
+    /// How fast captures are read, beside other tools; needs no root
+    Offline(offline::Options),
+}
+
 pub(crate) fn bench(options: &Options) -> Result<()> {
+    if let Some(What::Offline(options)) = &options.what {
+        return offline::bench(options);
+    }
     let observer = match &options.observer {
         Some(observer) => observer.canonicalize().context("there is no such observer")?,
         None => workspace::build(&Runner::new())?,
@@ -92,7 +107,8 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let lab = Lab::new()?;
     let nginx = Nginx::start(&lab)?;
     let seconds = if options.quick { 1 } else { options.seconds };
-    let bench = Bench { lab: &lab, nginx: &nginx, observer: &observer, seconds };
+    let rings = options.rings;
+    let bench = Bench { lab: &lab, nginx: &nginx, observer: &observer, seconds, rings };
     let mut all = Vec::new();
     for workload in options.workloads() {
         let results = measure(&bench, workload, options)?;

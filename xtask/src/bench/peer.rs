@@ -98,7 +98,13 @@ impl Peer {
 }
 
 impl Watcher {
-    pub(super) fn start(lab: &Lab, peer: Peer, observer: &Path) -> Result<Self> {
+    /// `rings`: how many observer is told to use, if it is told.
+    pub(super) fn start(
+        lab: &Lab,
+        peer: Peer,
+        observer: &Path,
+        rings: Option<u32>,
+    ) -> Result<Self> {
         // What writes to standard output writes there (`Process::start`).
         let output = lab.folder().join("watched.out");
         let process = match peer {
@@ -106,6 +112,9 @@ impl Watcher {
             Peer::Observer => {
                 let mut command = lab.command(&observer.display().to_string(), None);
                 command.args(["run", "--no-socket", "-o"]).arg(&output);
+                if let Some(rings) = rings {
+                    command.args(["--rings", &rings.to_string()]);
+                }
                 let mut process = Process::start(lab, "observer", &mut command)?;
                 lab.wait("observer to watch", READY, || {
                     process.is_alive()?;

@@ -78,6 +78,7 @@ http {
     scgi_temp_path FOLDER/scgi;
     default_type application/octet-stream;
     open_file_cache max=16;
+    if_modified_since before;
     root FOLDER/www;
     server {
         listen PORT backlog=4096;

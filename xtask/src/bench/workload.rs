@@ -20,6 +20,8 @@ use super::{
 pub(crate) enum Workload {
     /// 200 bytes on 32 connections, as fast as it goes
     Tiny,
+    /// GET and POST, 200 bytes, 4 and 64 KiB, and 304, on 32 connections, as fast as it goes
+    Mixed,
     /// 64 KiB on 32 connections, as fast as it goes
     #[value(name = "64k")]
     Large,
@@ -61,8 +63,9 @@ pub(super) struct Done {
 }
 
 impl Workload {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Tiny,
+        Self::Mixed,
         Self::Large,
         Self::Download,
         Self::Paced5k,
@@ -78,6 +81,7 @@ impl Workload {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Tiny => "tiny",
+            Self::Mixed => "mixed",
             Self::Large => "64k",
             Self::Download => "download",
             Self::Paced5k => "paced-5k",
@@ -99,7 +103,7 @@ impl Workload {
             Self::Paced20k | Self::Many => Some(20_000),
             Self::Paced50k => Some(50_000),
             Self::Idle => Some(0),
-            Self::Tiny | Self::Large | Self::Download => None,
+            Self::Tiny | Self::Mixed | Self::Large | Self::Download => None,
             Self::Short | Self::Iperf3 | Self::Redis => None,
         }
     }
@@ -129,9 +133,18 @@ impl Workload {
         let port = if is_logged { LOGGING_PORT } else { PORT };
         let time = seconds.to_string();
         let (connections, threads): (&[&str], _) = match self {
-            Self::Tiny | Self::Large | Self::Short => {
-                let header = (self == Self::Short).then_some("Connection: close");
-                return around(measure, || wrk(lab, port, self.path(), seconds, header));
+            Self::Tiny | Self::Large => {
+                return around(measure, || wrk(lab, port, self.path(), seconds, &[]));
+            }
+            Self::Short => {
+                let close = ["-H", "Connection: close"];
+                return around(measure, || wrk(lab, port, self.path(), seconds, &close));
+            }
+            Self::Mixed => {
+                let script = lab.folder().join("mixed.lua");
+                std::fs::write(&script, MIX)?;
+                let script = ["-s", &path_text(&script)];
+                return around(measure, || wrk(lab, port, self.path(), seconds, &script));
             }
             Self::Iperf3 => return around(measure, || others::iperf3(lab, seconds)),
             Self::Redis => return around(measure, || others::redis(lab, seconds)),
@@ -162,10 +175,10 @@ fn around(
     Ok(done)
 }
 
-fn wrk(lab: &Lab, port: u16, path: &str, seconds: u64, header: Option<&str>) -> Result<Done> {
+fn wrk(lab: &Lab, port: u16, path: &str, seconds: u64, arguments: &[&str]) -> Result<Done> {
     let mut command = lab.command("wrk", Some(LOAD_CPU));
     command.args(["-t1", "-c", N_CONNECTIONS, "-d", &format!("{seconds}s")]);
-    command.args(header.into_iter().flat_map(|header| ["-H", header]));
+    command.args(arguments);
     command.arg(format!("http://127.0.0.1:{port}{path}"));
     let mut wrk = Process::start(lab, "wrk", &mut command)?;
     wrk.wait(lab, Duration::from_secs(seconds + 30))?;
@@ -251,6 +264,26 @@ fn path_text(path: &Path) -> String {
 }
 
 const N_CONNECTIONS: &str = "32";
+
+/// Twenty requests in turn, made before the load begins: making them would cost as much as sending.
+const MIX: &str = r#"
+local made, n = {}, 0
+local kinds = {
+  {"GET", "/tiny", 9}, {"GET", "/4k", 4}, {"POST", "/tiny", 3},
+  {"GET", "/4k", 3, {["If-Modified-Since"] = "Fri, 01 Jan 2100 00:00:00 GMT"}}, {"GET", "/64k", 1},
+}
+function init()
+  for _, kind in ipairs(kinds) do
+    local body = kind[1] == "POST" and string.rep("x", 2000) or nil
+    local request = wrk.format(kind[1], kind[2], kind[4], body)
+    for _ = 1, kind[3] do table.insert(made, (7 * #made) % (#made + 1) + 1, request) end
+  end
+end
+function request()
+  n = n % #made + 1
+  return made[n]
+end
+"#;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ use crate::segment::Timestamp;
 /// come out wrong, because the time of day was set. What is printed is put right with [`shift`].
 ///
 /// [`shift`]: Self::shift
+#[derive(Clone, Copy)]
 pub(super) struct Clock {
     offset_ns: i64,
     shift_ns: i64,

@@ -29,7 +29,7 @@ impl Capture {
 
     /// Makes what is attached what exists, whatever was told of it.
     pub(super) fn reconcile(&mut self) -> Result<(), CaptureError> {
-        self.reconcile_due = self.clock.now().after(self.reconcile_ns);
+        self.reconcile_due = self.now().after(self.reconcile_ns);
         let Self { tap, object, attached, .. } = self;
         if let Tap::Tc(taps) = tap
             && !self.is_detached

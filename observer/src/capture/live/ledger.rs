@@ -9,7 +9,8 @@ pub struct Ledger {
     pub seen: u64,
     /// Segments all of which is on the ring.
     pub emitted: u64,
-    /// Segments inside a body that was left out on request.
+    /// Segments that had nothing to tell: inside a body that is left out, or bare acknowledgements of
+    /// what is known.
     pub skipped: u64,
     /// What was looked at and not wanted.
     pub filtered: Filtered,

@@ -8,7 +8,9 @@
 mod clock;
 mod clsact;
 mod error;
+mod flows;
 mod follow;
+mod lane;
 mod ledger;
 mod links;
 mod marker;
@@ -23,25 +25,26 @@ pub mod survey;
 mod tc;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use error::CaptureError;
+pub use lane::{Bell, Lane};
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
 pub use marker::{Marked, Marker, Selection};
 pub use netns::{Elsewhere, ElsewhereNames};
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
-use observer_common::flow::{Flow, STATE_HTTP, STATE_QUIET, STATE_SAMPLED};
+use observer_common::config;
 
 use crate::capture::interfaces;
-use crate::decode::decode;
 use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
 use clock::Clock;
 use links::Links;
 use netns::Follower;
 use object::Object;
-use ring::Reader;
 use socket::PacketSocket;
 use tc::Taps;
 
@@ -51,9 +54,11 @@ pub struct Capture {
     tap: Tap,
     elsewhere: Option<Follower>,
     links: Links,
-    reader: Reader,
+    /// The first ring.
+    first: Lane,
+    others: Vec<Lane>,
+    bell: Arc<Bell>,
     object: Object,
-    clock: Clock,
     wanted: Interfaces,
     is_detached: bool,
     attached: BTreeMap<u32, Interface>,
@@ -64,7 +69,7 @@ pub struct Capture {
     reconcile_ns: u64,
     reconcile_due: Timestamp,
     warnings: Vec<String>,
-    undecodable: u64,
+    undecodable: Arc<AtomicU64>,
 }
 
 /// What holds the programs to the traffic.
@@ -107,16 +112,28 @@ impl Capture {
             Tap::Tc(taps) => chosen.into_iter().filter(|link| taps.holds(link.ifindex)).collect(),
             Tap::Socket(_) => chosen,
         };
-        let clock = Clock::new();
+        let bell = Arc::new(Bell::new().map_err(CaptureError::system("make an eventfd"))?);
+        let (clock, undecodable) = (Clock::new(), Arc::new(AtomicU64::new(0)));
         let reconcile_ns = u64::try_from(options.reconcile.as_nanos()).unwrap_or(u64::MAX);
         let reconcile_due = clock.now().after(reconcile_ns);
+        // The first watches the links, all others the bell.
+        let mut links_fd = Some(links.fd());
+        let rings = object.take_rings();
+        let lane = |ring| {
+            let flows = object.flows.again()?;
+            Lane::new(ring, flows, clock, Arc::clone(&undecodable), &bell, links_fd.take())
+        };
+        let mut lanes = rings.into_iter().map(lane);
+        let first = lanes.next().ok_or(CaptureError::Incomplete(config::RINGS))??;
+        let others = lanes.collect::<Result<_, _>>()?;
         Ok(Self {
-            reader: Reader::new(object.take_ring()?, object.take_sleeper()?, links.fd())?,
+            first,
+            others,
+            bell,
             tap,
             elsewhere,
             links,
             object,
-            clock,
             wanted: options.interfaces.clone(),
             is_detached: false,
             attached: attached.into_iter().map(|link| (link.ifindex, link)).collect(),
@@ -125,7 +142,7 @@ impl Capture {
             reconcile_due,
             reconcile_ns,
             warnings,
-            undecodable: 0,
+            undecodable,
         })
     }
 
@@ -137,34 +154,38 @@ impl Capture {
     pub fn poll(
         &mut self,
         timeout: Duration,
-        mut sink: impl FnMut(&Segment<'_>),
+        sink: impl FnMut(&Segment<'_>),
     ) -> Result<usize, CaptureError> {
-        self.clock.refresh();
-        let offset = self.clock.offset();
-        let undecodable = &mut self.undecodable;
-        let polled = self.reader.poll(timeout, |record| match decode(record, offset) {
-            Ok(segment) => sink(&segment),
-            // Cannot happen while both sides are built together; counted, not believed.
-            Err(_) => *undecodable += 1,
-        })?;
-        if polled.links_changed {
+        let polled = self.first.poll_beside(timeout, sink)?;
+        if polled.beside {
             self.follow_links()?;
         }
-        if self.clock.now() >= self.reconcile_due {
+        if self.now() >= self.reconcile_due {
             self.reconcile()?;
         }
         Ok(polled.n_records)
     }
 
+    /// The rings behind the first, which [`Capture::poll`] reads: whoever takes them serves each, or
+    /// loses what they hold.
+    pub fn take_lanes(&mut self) -> Vec<Lane> {
+        std::mem::take(&mut self.others)
+    }
+
+    /// What ends the waits of those that were taken.
+    pub fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+
     /// The capture's time now: that of segments seen at this moment.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.first.now()
     }
 
     /// Nanoseconds by which somebody has set the clock since the start, which [`Capture::now`] and
     /// the segments' times do not follow.
     pub fn clock_shift(&self) -> i64 {
-        self.clock.shift()
+        self.first.clock_shift()
     }
 
     /// What went wrong without stopping the capture, since the last call.
@@ -210,14 +231,14 @@ impl Capture {
     /// The kernel's counters, summed over the CPUs.
     pub fn ledger(&self) -> Result<Ledger, CaptureError> {
         let mut ledger = self.object.ledger()?;
-        ledger.undecodable = self.undecodable;
+        ledger.undecodable = self.undecodable.load(Ordering::Relaxed);
         Ok(ledger)
     }
 
     /// Turns a flow off: it is not HTTP after all, and the kernel emits nothing more of it until
     /// a SYN starts a new connection between the same ends.
     pub fn forget(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.object.forget(flow)
+        self.first.forget(flow)
     }
 
     /// Leaves out the payload of one half up to a sequence number: a body that nobody asked for.
@@ -233,21 +254,14 @@ impl Capture {
         from_high: bool,
         until: SeqNumber,
     ) -> Result<(), CaptureError> {
-        self.object.change(flow, |entry| match (entry.state, from_high) {
-            (STATE_HTTP, true) => entry.from_high.skip_all(until.0),
-            (STATE_HTTP, false) => entry.from_low.skip_all(until.0),
-            _ => false,
-        })
+        self.first.skip(flow, from_high, until)
     }
 
     /// Leaves out the payload of both halves for good: a tunnel. SYN, FIN, RST and DTH, and signs
     /// of life as for [`Capture::skip`], still give records, without bytes; a SYN that starts a new
     /// connection ends it.
     pub fn quiet(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.object.change(flow, |entry| {
-            entry.state = STATE_QUIET;
-            true
-        })
+        self.first.quiet(flow)
     }
 
     /// Keeps one flow in 2 to the power of `shift`: `FlowKey::is_kept` tells which. The others are
@@ -259,12 +273,7 @@ impl Capture {
     /// Emits nothing more of a flow until a SYN starts a new connection between the same ends, or
     /// until it is among those that are kept and a request begins.
     pub fn leave_out(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.object.change(flow, |entry| {
-            let is_new = entry.state != STATE_SAMPLED;
-            // Where it was, and what of it is skipped, says nothing when it comes back.
-            *entry = Flow { state: STATE_SAMPLED, ..Flow::EMPTY };
-            is_new
-        })
+        self.first.leave_out(flow)
     }
 
     /// Lets go of the traffic: nothing new is seen from here on. What the ring holds can still be

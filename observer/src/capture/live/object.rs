@@ -3,29 +3,29 @@
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use aya::maps::{
-    Array, HashMap, Map, MapData, MapError, MapType, PerCpuArray, ProgramArray, RingBuf,
-};
+use aya::maps::{Array, Map, MapData, MapType, PerCpuArray, ProgramArray};
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS};
-use observer_common::flow::{self, STATE_OFF};
+use observer_common::ring::RINGS_MAX;
 use observer_common::sample;
 use observer_common::stats::Counters;
 
+use super::flows::Flows;
 use super::netns::Hall;
+use super::ring::{self, Ring};
 use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
-use crate::segment::FlowKey;
 
 /// Built by `build.rs` from `observer-ebpf`.
 static BYTES: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/observe"));
 
 pub(super) struct Object {
     ebpf: Ebpf,
-    flows: HashMap<MapData, Wire<flow::FlowKey>, Wire<flow::Flow>>,
+    pub(super) flows: Flows,
     stats: PerCpuArray<MapData, Wire<Counters>>,
     stats_fd: OwnedFd,
     sampling: Array<MapData, u32>,
+    rings: Vec<Ring>,
 }
 
 /// A type that both sides share, as plain bytes.
@@ -33,11 +33,7 @@ pub(super) struct Object {
 #[derive(Clone, Copy)]
 struct Wire<T>(T);
 
-// SAFETY: `observer_common` makes these `repr(C)` of integers with their padding spelled out.
-unsafe impl Pod for Wire<flow::FlowKey> {}
-// SAFETY: as above.
-unsafe impl Pod for Wire<flow::Flow> {}
-// SAFETY: as above.
+// SAFETY: `observer_common` makes it `repr(C)` of integers with their padding spelled out.
 unsafe impl Pod for Wire<Counters> {}
 
 impl Object {
@@ -46,17 +42,17 @@ impl Object {
         let settings = Settings::new(options)?;
         let mut loader = EbpfLoader::new();
         settings.apply(&mut loader);
-        loader.map_max_entries(config::RING, settings.ring_bytes);
         loader.map_max_entries(config::FLOWS, options.max_flows.max(1));
         let mut ebpf = match loader.load(BYTES) {
             Ok(ebpf) => ebpf,
             Err(error) => return Err(explain(error, options.backend)),
         };
-        let flows = take(&mut ebpf, config::FLOWS)?.try_into()?;
+        let flows = Flows::new(take(&mut ebpf, config::FLOWS)?)?;
         let stats = take(&mut ebpf, config::STATS)?;
         let stats_fd = descriptor(&stats, config::STATS)?;
         let sampling = take(&mut ebpf, config::SAMPLING)?.try_into()?;
-        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling })
+        let rings = ring::make(&mut ebpf, settings.n_rings, settings.ring_bytes)?;
+        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling, rings })
     }
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
@@ -85,12 +81,9 @@ impl Object {
         program.try_into().map_err(|source| CaptureError::Program { program: name, source })
     }
 
-    pub(super) fn take_ring(&mut self) -> Result<RingBuf<MapData>, CaptureError> {
-        Ok(take(&mut self.ebpf, config::RING)?.try_into()?)
-    }
-
-    pub(super) fn take_sleeper(&mut self) -> Result<Array<MapData, u32>, CaptureError> {
-        Ok(take(&mut self.ebpf, config::SLEEPER)?.try_into()?)
+    /// The rings, for whoever reads them.
+    pub(super) fn take_rings(&mut self) -> Vec<Ring> {
+        std::mem::take(&mut self.rings)
     }
 
     /// Opens the classifiers, once they are loaded, to entrances.
@@ -119,46 +112,6 @@ impl Object {
     pub(super) fn sample(&mut self, shift: u32) -> Result<(), CaptureError> {
         Ok(self.sampling.set(0, sample::mask(shift), 0)?)
     }
-
-    pub(super) fn forget(&mut self, key: &FlowKey) -> Result<(), CaptureError> {
-        let value = Wire(flow::Flow { state: STATE_OFF, ..flow::Flow::EMPTY });
-        Ok(self.flows.insert(wire(key), value, 0)?)
-    }
-
-    /// Changes the entry of a flow, if there is one and `change` says that it did.
-    ///
-    /// The kernel goes on writing the entry meanwhile, and loses what it wrote between the two
-    /// calls here: the time and the numbers of a segment or two, which the next ones bring again,
-    /// or a skip that it had begun or ended. A skip that is lost means bytes that are copied, and
-    /// one that comes back after its end is ended by the next segment.
-    pub(super) fn change(
-        &mut self,
-        key: &FlowKey,
-        change: impl FnOnce(&mut flow::Flow) -> bool,
-    ) -> Result<(), CaptureError> {
-        let key = wire(key);
-        let mut value = match self.flows.get(&key, 0) {
-            Ok(value) => value,
-            Err(MapError::KeyNotFound) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        if !change(&mut value.0) {
-            return Ok(());
-        }
-        match self.flows.insert(key, value, BPF_EXIST) {
-            Err(MapError::SyscallError(error))
-                if error.io_error.raw_os_error() == Some(libc::ENOENT) =>
-            {
-                Ok(())
-            }
-            result => Ok(result?),
-        }
-    }
-}
-
-fn wire(key: &FlowKey) -> Wire<flow::FlowKey> {
-    let FlowKey { low, high, netns } = *key;
-    Wire(flow::FlowKey::in_order((low.addr, low.port), (high.addr, high.port), netns))
 }
 
 /// The read-only globals, in the shapes of `observer_common::config`.
@@ -172,6 +125,7 @@ struct Settings {
     body_prefix: u32,
     watch_dth: u32,
     watch_tls: u32,
+    n_rings: u32,
     fill_mark: u64,
     ring_bytes: u32,
 }
@@ -189,6 +143,7 @@ impl Settings {
             body_prefix: options.body_prefix.unwrap_or(0),
             watch_dth: u32::from(options.watch_dth),
             watch_tls: u32::from(options.watch_tls),
+            n_rings: options.rings.clamp(1, RINGS_MAX),
             fill_mark: u64::from(ring_bytes / FILL_MARK_PART).min(FILL_MARK_MAX),
             ring_bytes,
         })
@@ -205,6 +160,7 @@ impl Settings {
             .override_global(config::BODY_PREFIX, &self.body_prefix, true)
             .override_global(config::WATCH_DTH, &self.watch_dth, true)
             .override_global(config::WATCH_TLS, &self.watch_tls, true)
+            .override_global(config::N_RINGS, &self.n_rings, true)
             .override_global(config::FILL_MARK, &self.fill_mark, true);
     }
 }
@@ -248,7 +204,7 @@ fn ring_bytes(wanted: u32) -> u32 {
     wanted.clamp(page, RING_MAX).next_power_of_two()
 }
 
-pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, CaptureError> {
+pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, CaptureError> {
     ebpf.take_map(name).ok_or(CaptureError::Incomplete(name))
 }
 
@@ -285,8 +241,6 @@ pub(super) fn refused(program: &'static str, error: ProgramError) -> CaptureErro
     }
 }
 
-/// Only where there is an entry (include/uapi/linux/bpf.h).
-const BPF_EXIST: u64 = 2;
 /// The largest power of two that a u32 holds is more than anybody needs, and twice it is mapped.
 const RING_MAX: u32 = 1 << 30;
 /// The reader is woken early enough to leave most of the ring for what comes meanwhile,

@@ -21,7 +21,9 @@ pub struct Options {
     pub ports: Vec<u16>,
     /// Only flows with one end in one of these networks (at most 16); empty means every host.
     pub hosts: Vec<HostFilter>,
-    /// Bytes of the ring; rounded up to a power of two and to a page.
+    /// Rings, at most 64. A flow has one of them; each further one is read by a [`super::Lane`].
+    pub rings: u32,
+    /// Bytes of each ring; rounded up to a power of two and to a page.
     pub ring_bytes: u32,
     /// Flows the kernel remembers as HTTP; the one unused for longest makes room.
     pub max_flows: u32,
@@ -46,6 +48,7 @@ impl Default for Options {
             tc_attach: TcAttach::Auto,
             ports: Vec::new(),
             hosts: Vec::new(),
+            rings: 1,
             ring_bytes: 16 << 20,
             max_flows: 65536,
             capture_limit: u32::MAX,

@@ -38,6 +38,12 @@ impl Metrics {
         (Self { red, latest, left: None }, registry)
     }
 
+    /// Another worker's end of the same numbers: it counts, and leaves the account to the first.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        Self { red: self.red.again(), latest: Arc::clone(&self.latest), left: None }
+    }
+
     pub fn count(&mut self, event: &Event) {
         if let Event::Exchange(exchange) = event {
             self.red.count(exchange);

@@ -99,7 +99,11 @@ impl Out<'_> {
         let by_reason = |(reason, n): (&&'static str, &u64)| (Some(("reason", *reason)), *n);
         self.counter("observer_segments_seen", "Segments that reached a hook", one(ledger.seen))?;
         self.counter("observer_segments_emitted", "Put on the ring", one(ledger.emitted))?;
-        self.counter("observer_segments_skipped", "Held body bytes alone", one(ledger.skipped))?;
+        self.counter(
+            "observer_segments_skipped",
+            "Body bytes or acknowledgements alone",
+            one(ledger.skipped),
+        )?;
         let filtered = ledger.filtered.iter().map(by_reason);
         self.counter("observer_segments_filtered", "Left out on purpose", filtered)?;
         let lost = ledger.lost.iter().map(by_reason);

@@ -1,6 +1,8 @@
 //! Rate, errors and duration of requests by service and route, under the names of OpenTelemetry's
 //! semantic conventions.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use hashbrown::{HashMap, HashSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -22,13 +24,21 @@ type Labels = Vec<(&'static str, String)>;
 pub struct Red {
     durations: Family<Labels, Weighted, fn() -> Weighted>,
     by_pairing: [Counter; 4],
-    known: HashMap<Key, Weighted>,
     templates: Vec<Template>,
-    /// Routes that were given a series of their own, of each service.
-    routes: HashMap<Endpoint, HashSet<String>>,
     max_series: usize,
+    /// The series and routes that this worker has met, so that it asks the others for new ones only.
+    met: Series,
+    all: Arc<Mutex<Series>>,
     /// The present route; kept for its memory.
     route: String,
+}
+
+/// What is bounded.
+#[derive(Debug, Default)]
+struct Series {
+    known: HashMap<Key, Weighted>,
+    /// Routes that were given a series of their own, of each service.
+    routes: HashMap<Endpoint, HashSet<String>>,
 }
 
 /// What tells series apart.
@@ -62,10 +72,23 @@ impl Red {
         Self {
             durations,
             by_pairing,
-            known: HashMap::new(),
             templates: config.routes.clone(),
-            routes: HashMap::new(),
             max_series: config.max_series as usize,
+            met: Series::default(),
+            all: Arc::default(),
+            route: String::new(),
+        }
+    }
+
+    /// The same series, for another worker.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            durations: self.durations.clone(),
+            by_pairing: self.by_pairing.clone(),
+            templates: self.templates.clone(),
+            max_series: self.max_series,
+            met: Series::default(),
+            all: Arc::clone(&self.all),
             route: String::new(),
         }
     }
@@ -105,14 +128,22 @@ impl Red {
             return;
         }
         collapse(path, &mut self.route);
-        let routes = self.routes.entry(server).or_default();
+        let met = self.met.routes.entry(server).or_default();
+        if met.contains(&self.route) {
+            return;
+        }
+        let mut all = locked(&self.all);
+        let routes = all.routes.entry(server).or_default();
         if self.route.len() > MAX_ROUTE
             || (routes.len() >= MAX_ROUTES && !routes.contains(&self.route))
         {
             self.route.clear();
             self.route.push_str(OTHER);
-        } else if !routes.contains(&self.route) {
-            routes.insert(self.route.clone());
+        } else {
+            if !routes.contains(&self.route) {
+                routes.insert(self.route.clone());
+            }
+            met.insert(self.route.clone());
         }
     }
 
@@ -126,22 +157,30 @@ impl Red {
     ) {
         let route = std::mem::take(&mut self.route);
         let mut key = Key { server: Some(server), method, status, route };
-        if let Some(known) = self.known.get(&key) {
+        if let Some(known) = self.met.known.get(&key) {
             known.observe(seconds, weight);
             self.route = key.route;
             return;
         }
-        if self.known.len() >= self.max_series {
+        let mut all = locked(&self.all);
+        if !all.known.contains_key(&key) && all.known.len() >= self.max_series {
             key = Key { server: None, method: OTHER, status: 0, route: OTHER.to_owned() };
             // A service whose series were all refused needs no list of routes.
-            if !self.known.keys().any(|known| known.server == Some(server)) {
-                self.routes.remove(&server);
+            if !all.known.keys().any(|known| known.server == Some(server)) {
+                all.routes.remove(&server);
+                self.met.routes.remove(&server);
             }
         }
-        let histogram = self.durations.get_or_create_owned(&labels(&key));
+        let new = || self.durations.get_or_create_owned(&labels(&key));
+        let histogram = all.known.entry(key.clone()).or_insert_with(new).clone();
+        drop(all);
         histogram.observe(seconds, weight);
-        self.known.insert(key, histogram);
+        self.met.known.insert(key, histogram);
     }
+}
+
+fn locked(all: &Mutex<Series>) -> MutexGuard<'_, Series> {
+    all.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn labels(key: &Key) -> Labels {
@@ -251,8 +290,8 @@ mod tests {
             word
         };
         (0..500).for_each(|i| see(&mut red, 1000, 200, &letters(i)));
-        assert_eq!(red.known.len(), 11);
-        assert!(red.routes.values().map(HashSet::len).sum::<usize>() <= 10 * MAX_ROUTES);
+        assert_eq!(red.met.known.len(), 11);
+        assert!(red.met.routes.values().map(HashSet::len).sum::<usize>() <= 10 * MAX_ROUTES);
         let text = text(&registry);
         assert_eq!(n_counted(&text), 1000);
     }
@@ -264,7 +303,7 @@ mod tests {
             let word: String = format!("{i:b}").replace('0', "a").replace('1', "b");
             see(&mut red, 80, 200, &format!("/{word}"));
         }
-        assert_eq!(red.known.len(), MAX_ROUTES + 1);
+        assert_eq!(red.met.known.len(), MAX_ROUTES + 1);
         assert_eq!(n_counted(&text(&registry)), 5000);
     }
 }

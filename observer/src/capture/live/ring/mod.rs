@@ -2,25 +2,38 @@
 //!
 //! The kernel sends no wake-up per record. While records come, the reader sleeps for a tick and
 //! takes what has gathered; a ring that fills faster wakes it at the fill mark. After a tick without
-//! records it says that it sleeps (`SLEEPER`) and the next record wakes it. So a busy host pays one
+//! records it says that it sleeps (`SLEEPERS`) and the next record wakes it. So a busy host pays one
 //! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
 //! waited for others for long.
 
+mod consumer;
+mod mapping;
+mod maps;
+
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use aya::maps::{Array, MapData, RingBuf};
+use aya::maps::{Array, MapData};
+use observer_common::ring::Sleeper;
 
+use self::consumer::Consumer;
+use self::mapping::Mapping;
+use self::maps::Word;
 use super::CaptureError;
 
+pub(super) use self::maps::{Ring, make};
+
 pub(super) struct Reader {
-    ring: RingBuf<MapData>,
-    sleeper: Array<MapData, u32>,
+    ring: MapData,
+    records: Consumer<Mapping>,
+    sleepers: Array<MapData, Word>,
+    number: u32,
     /// Watches the ring for wake-ups alone (edge-triggered): a look at the ring would end every
     /// sleep at the first record.
     ticker: OwnedFd,
-    links: RawFd,
+    /// A descriptor that ends waits as well.
+    beside: RawFd,
     /// The last look found the ring empty at its end.
     caught_up: bool,
     /// The last look found records: more are likely to come.
@@ -32,23 +45,24 @@ pub(super) struct Reader {
 /// What one call to [`Reader::poll`] met.
 pub(super) struct Polled {
     pub(super) n_records: usize,
-    /// The rtnetlink socket has something to say.
-    pub(super) links_changed: bool,
+    /// The other descriptor has something to say.
+    pub(super) beside: bool,
 }
 
 impl Reader {
-    pub(super) fn new(
-        ring: RingBuf<MapData>,
-        sleeper: Array<MapData, u32>,
-        links: RawFd,
-    ) -> Result<Self, CaptureError> {
-        let ticker = ticker(ring.as_raw_fd(), links)
-            .map_err(CaptureError::system("watch the ring with epoll"))?;
+    pub(super) fn new(ring: Ring, beside: RawFd) -> Result<Self, CaptureError> {
+        let Ring { map: ring, n_bytes, number, sleepers } = ring;
+        let ticker =
+            ticker(fd(&ring), beside).map_err(CaptureError::system("watch the ring with epoll"))?;
+        let mapping = Mapping::new(ring.fd().as_fd(), n_bytes)
+            .map_err(CaptureError::system("map the ring"))?;
         Ok(Self {
             ring,
-            sleeper,
+            records: Consumer::new(mapping),
+            sleepers,
+            number,
             ticker,
-            links,
+            beside,
             caught_up: true,
             is_ticking: false,
             interrupted: false,
@@ -58,7 +72,7 @@ impl Reader {
     pub(super) fn poll(
         &mut self,
         timeout: Duration,
-        mut sink: impl FnMut(&[u8]),
+        sink: impl FnMut(&[u8]),
     ) -> Result<Polled, CaptureError> {
         // Another thread may be the one that handles the signal, and need a moment: the caller gets
         // to look for it again soon.
@@ -66,7 +80,7 @@ impl Reader {
             true => timeout.min(AFTER_SIGNAL),
             false => timeout,
         };
-        let links_changed = if !self.caught_up {
+        let beside = if !self.caught_up {
             false
         } else if self.is_ticking {
             self.tick(timeout.min(TICK))?
@@ -75,24 +89,18 @@ impl Reader {
             if woken.ring {
                 // A response may follow at once. The ticker has seen the same wake-up, and would
                 // end this tick for it.
-                woken.links |= self.tick(Duration::ZERO)?;
-                woken.links |= self.tick(timeout.min(FIRST_TICK))?;
+                woken.beside |= self.tick(Duration::ZERO)?;
+                woken.beside |= self.tick(timeout.min(FIRST_TICK))?;
             }
-            woken.links
+            woken.beside
         };
-        let mut n_records = 0;
-        while n_records < BATCH
-            && let Some(record) = self.ring.next()
-        {
-            n_records += 1;
-            sink(&record);
-        }
+        let n_records = self.records.drain(BATCH, sink);
         self.caught_up = n_records < BATCH;
         self.is_ticking = n_records > 0;
-        Ok(Polled { n_records, links_changed })
+        Ok(Polled { n_records, beside })
     }
 
-    /// Lets records gather until `timeout` or the fill mark. True when links changed.
+    /// Lets records gather until `timeout` or the fill mark. True when the other descriptor has something.
     fn tick(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
         // SAFETY: the array has room for as many events as the call is told.
@@ -100,16 +108,16 @@ impl Reader {
             libc::epoll_wait(self.ticker.as_raw_fd(), events.as_mut_ptr(), 2, millis(timeout))
         };
         let n = self.waited(n)?;
-        Ok(events.iter().take(n).any(|event| { event.u64 } == TOKEN_LINKS))
+        Ok(events.iter().take(n).any(|event| { event.u64 } == TOKEN_BESIDE))
     }
 
     /// Sleeps until the first record, or `timeout`.
     fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
-        self.sleeper.set(0, 1, 0)?;
+        self.sleepers.set(self.number, Word(Sleeper::ASLEEP), 0)?;
         // The kernel looks at the flag when a record is on the ring, and poll looks at the ring
         // before it sleeps: one of the two sees the other. In what is left of the race (a store
         // that another CPU sees late) the bound on the sleep limits the harm.
-        let mut fds = [self.ring.as_raw_fd(), self.links].map(|fd| libc::pollfd {
+        let mut fds = [fd(&self.ring), self.beside].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -117,8 +125,8 @@ impl Reader {
         // SAFETY: the array has as many entries as the call is told.
         let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout.min(SLEEP_MAX))) };
         self.waited(n)?;
-        let [ring, links] = fds.map(|fd| fd.revents != 0);
-        Ok(Woken { ring, links })
+        let [ring, beside] = fds.map(|fd| fd.revents != 0);
+        Ok(Woken { ring, beside })
     }
 
     /// What a wait returned: how many events. A signal ends it early.
@@ -138,10 +146,14 @@ impl Reader {
 /// What ended a sleep, if it was not the time.
 struct Woken {
     ring: bool,
-    links: bool,
+    beside: bool,
 }
 
-fn ticker(ring: RawFd, links: RawFd) -> io::Result<OwnedFd> {
+fn fd(ring: &MapData) -> RawFd {
+    ring.fd().as_fd().as_raw_fd()
+}
+
+fn ticker(ring: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the result is checked.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
@@ -151,7 +163,7 @@ fn ticker(ring: RawFd, links: RawFd) -> io::Result<OwnedFd> {
     let ticker = unsafe { OwnedFd::from_raw_fd(fd) };
     let edge = (libc::EPOLLIN | libc::EPOLLET) as u32;
     for (watched, events, token) in
-        [(ring, edge, TOKEN_RING), (links, libc::EPOLLIN as u32, TOKEN_LINKS)]
+        [(ring, edge, TOKEN_RING), (beside, libc::EPOLLIN as u32, TOKEN_BESIDE)]
     {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the event outlives the call.
@@ -168,7 +180,7 @@ fn millis(timeout: Duration) -> i32 {
 }
 
 const TOKEN_RING: u64 = 0;
-const TOKEN_LINKS: u64 = 1;
+const TOKEN_BESIDE: u64 = 1;
 /// Records in one call: enough to spread its cost, few enough for timers to be served.
 const BATCH: usize = 4096;
 /// How old a record may grow while more gather. Half of it is what a line waits on average; each
