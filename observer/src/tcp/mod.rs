@@ -160,6 +160,7 @@ impl<A: Application> FlowTable<A> {
             self.end(slot, now, Cause::CaptureEnd, out);
         }
         self.timers.clear();
+        self.tidy_at = Timestamp(u64::MAX);
     }
 
     /// Seeded when the process starts, so that nobody outside can choose flows that collide. Whole
