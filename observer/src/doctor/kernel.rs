@@ -4,13 +4,13 @@
 use std::fs;
 
 use super::Finding;
+use crate::capture::live::survey::version::{OLDEST, numbers};
 use crate::capture::live::survey::{self, Accepted};
 use crate::capture::live::{Backend, CaptureError};
 use crate::config;
 
 pub(super) fn examine(backend: config::Backend) -> Vec<Finding> {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut findings = vec![version(&release), capabilities()];
+    let mut findings = vec![version(&survey::version::release()), capabilities()];
     let wanted = match backend {
         config::Backend::Auto => Backend::Auto,
         config::Backend::Tc => Backend::Tc,
@@ -30,19 +30,12 @@ fn version(release: &str) -> Finding {
     let linux = format!("Linux {release}");
     match numbers(release) {
         None => Finding::warning(check, format!("{linux}: a version that cannot be read")),
-        // The verifier takes pointers as arguments of global functions since 5.13.
-        Some(version) if version < (5, 13) => {
+        Some(version) if version < OLDEST => {
             Finding::bad(check, format!("{linux}: its verifier cannot check observer's programs"))
                 .remedy("use Linux 5.13 or later")
         }
         Some(_) => Finding::good(check, linux),
     }
-}
-
-/// Major and minor version: `6.1.0-56-cloud-amd64` is (6, 1).
-fn numbers(release: &str) -> Option<(u32, u32)> {
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
 fn capabilities() -> Finding {

@@ -169,6 +169,23 @@ fn what_prometheus_scrapes_equals_what_the_file_has() {
 }
 
 #[test]
+fn each_alert_fires_for_a_host_that_is_ill_and_for_no_other() {
+    if !can_run("metrics::alerts", &["promtool"]) {
+        return;
+    }
+    let cases =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus/observer.rules.test.yml");
+    let output = std::process::Command::new("promtool").args(["test", "rules", cases]).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    // Whoever adds a rule adds it there.
+    let rules = include_str!("../../../deploy/prometheus/observer.rules.yml");
+    let n_rules = rules.matches("- alert: ").count();
+    assert!(fs::read_to_string(cases).unwrap().contains(&format!("value: {n_rules}}}")));
+}
+
+#[test]
 fn nothing_listens_unless_it_is_asked_for_and_a_unix_socket_is_not_for_everybody() {
     use std::io::{Read as _, Write as _};
     use std::os::unix::fs::PermissionsExt as _;

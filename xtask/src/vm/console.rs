@@ -12,6 +12,10 @@ pub(super) struct Console {
     faults: Vec<String>,
     /// With the name of the run that wrote them.
     events: Vec<(String, Value)>,
+    /// Where the programs cannot be loaded: with which code each command ended.
+    refused: Vec<String>,
+    /// And all they said.
+    said: Vec<String>,
     is_done: bool,
 }
 
@@ -40,6 +44,8 @@ impl Console {
         match said.split_once(' ') {
             None if said == "done" => self.is_done = true,
             Some(("kernel", release)) => self.kernel = Some(release.to_owned()),
+            Some(("refused", command)) => self.refused.push(command.to_owned()),
+            Some(("said", line)) => self.said.push(line.to_owned()),
             Some(("fault:", fault)) => self.faults.push(fault.to_owned()),
             Some(("event", rest)) => {
                 let (run, event) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -86,6 +92,26 @@ impl Console {
             {
                 faults.push(format!("{run}: segments were lost: {event}"));
             }
+        }
+        faults
+    }
+
+    /// The same where the programs cannot be loaded: each command says which kernel it takes, ends
+    /// with 1, and asks nobody to report what a verifier said.
+    pub(super) fn faults_of_a_refusal(&self) -> Vec<String> {
+        let mut faults = self.faults.clone();
+        let n_told =
+            self.said.iter().filter(|line| line.contains("use Linux 5.13 or later")).count();
+        let is_bad = |command: &&String| !command.starts_with("1 ");
+        faults.extend(
+            self.refused.iter().filter(is_bad).map(|command| format!("ended with {command}")),
+        );
+        if !self.is_done || self.refused.len() < 3 || n_told < 3 {
+            faults
+                .push(format!("{n_told} commands told the kernel that they need: {:?}", self.said));
+        }
+        if self.said.iter().any(|line| line.contains("please report")) || self.said.len() > 60 {
+            faults.push("a verifier's log was shown".to_owned());
         }
         faults
     }
@@ -148,6 +174,22 @@ mod tests {
         check(&without("test result"), &["no kernel test passed"]);
         check(&without("tcp.dth"), &["no announced death was seen"]);
         check(&without(r#"event tc"#), &["tc: 0 POSTs on lo, not 1", "tc: 0 POSTs on vm0, not 1"]);
+    }
+
+    #[test]
+    fn a_refusal_is_good_when_each_command_says_why() {
+        let lines = |code: u32, why: &str| {
+            let mut console = Console::default();
+            for command in ["run", "tail", "doctor"] {
+                console.see(&format!("vm: refused {code} {command}"));
+                console.see(&format!("vm: said observer: too old: {why}"));
+            }
+            console.see("vm: done");
+            console.faults_of_a_refusal().len()
+        };
+        assert_eq!(lines(1, "use Linux 5.13 or later"), 0);
+        assert_eq!(lines(0, "use Linux 5.13 or later"), 3);
+        assert_eq!(lines(1, "please report it"), 2);
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub(super) fn pack(
             fs::copy(&file, root.join("modules").join(target))?;
         }
     }
-    script(&root.join("init"), &INIT.replace("@TESTS@", &tests.join(" ")))?;
+    let way = if kernel.is_supported() { INIT } else { REFUSED };
+    script(&root.join("init"), &[START, way, END].concat().replace("@TESTS@", &tests.join(" ")))?;
     script(&root.join("www/cgi-bin/post"), POST)?;
     let archive = folder.join(format!("initrd-{}.cpio", kernel.version));
     let mut cpio = runner::command("sh");
@@ -117,17 +118,21 @@ const MODULES: [&str; 3] = ["sch_ingress", "cls_bpf", "veth"];
 /// What httpd runs for a POST.
 const POST: &str = "#!/bin/sh\ncat > /dev/null\nprintf 'Status: 201 Created\\r\\n\\r\\ndone'\n";
 
-/// The way of everything: the tests; then the binary on each backend with a POST over loopback and
-/// one over veth, from another namespace; then a connection that announces its death.
-/// Lines that start with `vm:` are for [`super::console`]. `ip` has its path, because busybox's
-/// shell prefers its own.
-const INIT: &str = r#"#!/bin/sh
+/// What comes first.
+const START: &str = r#"#!/bin/sh
 mount -t proc p /proc; mount -t sysfs s /sys; mount -t devtmpfs d /dev
 mkdir -p /sys/fs/bpf /run/netns; mount -t bpf b /sys/fs/bpf; mount -t tmpfs t /run
 export PATH=/bin RUST_BACKTRACE=0
 for module in /modules/*; do insmod "$module" || echo "vm: fault: no $module"; done
 /bin/ip link set lo up
 echo; echo "vm: kernel $(uname -r)"
+"#;
+
+/// The way of everything: the tests; then the binary on each backend with a POST over loopback and
+/// one over veth, from another namespace; then a connection that announces its death.
+/// Lines that start with `vm:` are for [`super::console`]. `ip` has its path, because busybox's
+/// shell prefers its own.
+const INIT: &str = r#"
 observer doctor --socket /nonexistent 2>&1 || echo 'vm: fault: doctor finds something bad'
 kernel --test-threads 1 @TESTS@ 2>&1 | cat
 
@@ -167,10 +172,21 @@ sleep 0.5
 finish $observer; finish $watcher
 while read -r line; do echo "vm: event dth $line"; done < /tmp/dth.out
 cat /tmp/dth.err /tmp/mark.err
+"#;
 
+/// The way where the programs cannot be loaded: what a user is told.
+const REFUSED: &str = r#"
+for command in 'run --no-socket' 'tail -n 1' 'doctor --socket /nonexistent'; do
+    observer $command > /tmp/said 2>&1
+    echo "vm: refused $? $command"
+    while read -r line; do echo "vm: said $line"; done < /tmp/said
+done
+"#;
+
+const END: &str = "
 echo 'vm: done'
 poweroff -f
-"#;
+";
 
 #[cfg(test)]
 mod tests {

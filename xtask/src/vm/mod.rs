@@ -44,7 +44,8 @@ pub(crate) fn vm(options: &Options) -> Result<()> {
         let outcome = runner.run_and_see(&mut emulator(kernel, &initrd), |line| console.see(line));
         let seconds = start.elapsed().as_secs();
         let faults = match outcome {
-            Ok(()) => console.faults(),
+            Ok(()) if kernel.is_supported() => console.faults(),
+            Ok(()) => console.faults_of_a_refusal(),
             Err(error) => vec![format!("{error:#}")],
         };
         eprintln!("vm: {} in {seconds} s: {}", kernel.version, console.summary());

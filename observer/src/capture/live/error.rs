@@ -20,8 +20,8 @@ pub enum CaptureError {
     )]
     Forbidden(#[source] io::Error),
 
-    #[error("this kernel has no BPF ring buffer: needs Linux 5.13 or later")]
-    NoRingBuffer,
+    #[error("Linux {release} is too old for observer's programs: use Linux 5.13 or later")]
+    TooOld { release: String },
 
     #[error("no such interface: {} (there are: {})", .missing.join(", "), .present.join(", "))]
     NoSuchInterface { missing: Vec<String>, present: Vec<String> },

@@ -14,6 +14,7 @@ use observer_common::stats::Counters;
 use super::flows::Flows;
 use super::netns::Hall;
 use super::ring::{self, Ring};
+use super::survey::version;
 use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
 
 /// Built by `build.rs` from `observer-ebpf`.
@@ -222,7 +223,7 @@ fn explain(error: aya::EbpfError, backend: Backend) -> CaptureError {
         return missing;
     }
     if let Ok(false) = aya::sys::is_map_supported(MapType::RingBuf) {
-        return CaptureError::NoRingBuffer;
+        return CaptureError::TooOld { release: version::release() };
     }
     CaptureError::Load(error)
 }
@@ -234,9 +235,13 @@ pub(super) fn refused(program: &'static str, error: ProgramError) -> CaptureErro
         {
             CaptureError::Forbidden(io_error)
         }
-        ProgramError::LoadError { io_error, verifier_log } => {
-            CaptureError::Refused { program, source: io_error, log: verifier_log.to_string() }
-        }
+        // Distributions carry back what later kernels can, so only who is refused is told.
+        ProgramError::LoadError { io_error, verifier_log } => match version::too_old() {
+            Some(release) => CaptureError::TooOld { release },
+            None => {
+                CaptureError::Refused { program, source: io_error, log: verifier_log.to_string() }
+            }
+        },
         source => CaptureError::Program { program, source },
     }
 }

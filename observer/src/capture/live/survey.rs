@@ -3,6 +3,7 @@
 //! not judge: `doctor` does.
 
 mod offload;
+pub(crate) mod version;
 
 use aya::programs::{ProgramInfo, SchedClassifier, TcAttachType, loaded_programs};
 use netlink_packet_route::RouteNetlinkMessage;
