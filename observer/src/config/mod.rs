@@ -370,3 +370,5 @@ const KEYS: &[(&str, &[&str])] = &[
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod mutations;
