@@ -4,6 +4,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -73,12 +74,10 @@ fn answer(folder: &std::path::Path, bytes: &[u8]) -> Vec<u8> {
 fn ten_thousand_damaged_commands_are_refused_and_the_next_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let (server, mut tails) = Server::start(&folder.path().join("s"), &Hello::default()).unwrap();
-    let serve = std::thread::scope(|scope| {
-        let is_over = std::sync::atomic::AtomicBool::new(false);
-        let tails = &mut tails;
-        let over = &is_over;
-        scope.spawn(move || {
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+    let is_over = AtomicBool::new(false);
+    let served = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
                 tails.serve(crate::segment::Timestamp(0), Default::default);
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -94,10 +93,10 @@ fn ten_thousand_damaged_commands_are_refused_and_the_next_is_served() {
             Ok(())
         });
         let served = answer(folder.path(), COMMAND.as_bytes());
-        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        is_over.store(true, Ordering::Relaxed);
         result.unwrap();
         served
     });
-    assert!(serve.starts_with(b"{\"observer\":"), "{serve:?}");
+    assert!(served.starts_with(b"{\"observer\":"), "{served:?}");
     server.stop();
 }
