@@ -37,6 +37,8 @@ pub mod sink;
 pub mod daemon;
 #[cfg(feature = "live")]
 pub mod doctor;
+#[cfg(feature = "live")]
+pub mod explain;
 pub mod cli;
 
 /// The Rust examples of README and recipes, compiled.

@@ -10,6 +10,7 @@ const RECIPES: &[&str] = &[
     include_str!("../../docs/recipes/watching-handlers-from-outside.md"),
     include_str!("../../docs/recipes/every-attempt-behind-a-proxy.md"),
     include_str!("../../docs/recipes/ndjson-and-jq.md"),
+    include_str!("../../docs/recipes/why-a-flow-is-not-seen.md"),
 ];
 
 /// The commands of the fenced console blocks: lines behind `$ `, without their comments.

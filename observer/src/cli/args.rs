@@ -57,6 +57,14 @@ pub(crate) enum Command {
     /// capture cannot work.
     #[cfg(feature = "live")]
     Doctor(DoctorArgs),
+    /// Say why a flow is or is not seen, step by step
+    ///
+    /// Follows the next flow with this address and port at either end: which interfaces it crosses,
+    /// what its first bytes are, what the kernel and the engine made of it, and which filter drops
+    /// it. Works beside a running daemon, and tells whether that reports the flow. Attaches nothing
+    /// to an interface. Exits with 0 when the flow was told as an event, 1 when it was not.
+    #[cfg(feature = "live")]
+    Explain(Box<ExplainArgs>),
     /// Print the JSON Schema of the events
     Schema,
     /// Print the manual page, or write a page for each command into a folder
@@ -191,6 +199,33 @@ pub(crate) struct DoctorArgs {
     /// Other network namespaces that are to be watched, as for `tail`
     #[arg(long, value_name = "NETNS", value_delimiter = ',')]
     pub(crate) netns: Vec<Namespace>,
+    /// Socket of the daemon to look for
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+#[cfg(feature = "live")]
+#[derive(Debug, Args)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub(crate) struct ExplainArgs {
+    /// The server's address and port: 127.0.0.1:8080, [::1]:80
+    #[arg(value_name = "ADDR:PORT")]
+    pub(crate) target: std::net::SocketAddr,
+    /// Make the flow: connect, and ask for HEAD /
+    #[arg(long)]
+    pub(crate) probe: bool,
+    /// Look for so long: 10s, 2m, 1h30m
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    pub(crate) duration: Duration,
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What the daemon, or `observer tail`, is told to capture
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+    /// Configuration file of the daemon, for what it captures and its socket
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// Socket of the daemon to look for
     #[arg(long, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
@@ -350,3 +385,9 @@ Examples:
   observer dth mark -i lo -p 8080 -n 1             one segment of a flow with port 8080
   observer dth mark -i eth0 --host 10.0.0.7 --for 5s
   observer dth mark -i eth0 -p 80 --when 'この戦争が終わったら'";
+#[cfg(feature = "live")]
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  observer explain 127.0.0.1:8080 --probe          make a flow and follow it
+  observer explain 10.0.0.7:80 --for 1m            the next flow to that server
+  observer explain '[::1]:80' --json | jq .state";

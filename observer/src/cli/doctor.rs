@@ -32,7 +32,7 @@ pub(super) fn run(args: &DoctorArgs, color: ColorChoice) -> Result<(), Failure> 
 }
 
 /// A line a finding, its remedy below it.
-fn lines(findings: &[Finding], colour: bool) -> String {
+pub(super) fn lines(findings: &[Finding], colour: bool) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let mut text = String::new();
     for Finding { check, state, message, remedy } in findings {

@@ -7,6 +7,8 @@ mod documents;
 mod doctor;
 #[cfg(feature = "live")]
 mod dth;
+#[cfg(feature = "live")]
+mod explain;
 mod filter;
 mod output;
 mod pretty;
@@ -46,6 +48,8 @@ pub fn main() -> ExitCode {
         Command::Dth(command) => dth::run(command, cli.color),
         #[cfg(feature = "live")]
         Command::Doctor(args) => doctor::run(args, cli.color),
+        #[cfg(feature = "live")]
+        Command::Explain(args) => explain::run(args, cli.color),
         Command::Read(args) => read::run(args, cli.color),
         Command::Schema => schema(),
         Command::Man { out } => documents::man(out.as_deref()),

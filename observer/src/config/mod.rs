@@ -156,6 +156,10 @@ impl Config {
 
     /// The configuration in `text`, or the offset of what is wrong with it and a message.
     fn parse(text: &str) -> Result<Self, (usize, String)> {
+        Self::read(text).map_err(|(at, message)| (at, shortened(&message)))
+    }
+
+    fn read(text: &str) -> Result<Self, (usize, String)> {
         let at = |err: &toml::de::Error| err.span().map_or(0, |span| span.start);
         let tree = DeTable::parse(text).map_err(|err| (at(&err), err.message().to_owned()))?;
         let tree = tree.get_ref();
@@ -183,6 +187,17 @@ impl Config {
         plain.into_iter().chain(self.sinks.iter().cloned()).collect()
     }
 }
+
+/// A value that is wrong is repeated in the message, and may be long.
+fn shortened(message: &str) -> String {
+    match message.char_indices().nth(MAX_MESSAGE) {
+        Some((end, _)) => format!("{}…", message.get(..end).unwrap_or_default()),
+        None => message.to_owned(),
+    }
+}
+
+/// Characters of a message.
+const MAX_MESSAGE: usize = 500;
 
 /// Finds the first key that is not in [`KEYS`].
 fn unknown_key(tree: &DeTable<'_>) -> Result<(), (usize, String)> {
@@ -370,3 +385,5 @@ const KEYS: &[(&str, &[&str])] = &[
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod mutations;

@@ -55,6 +55,8 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             body_bytes: config.http.body_bytes,
             ws_messages: config.http.ws_messages,
             interfaces: config.capture.interfaces.clone(),
+            ports: config.capture.ports.clone(),
+            hosts: config.capture.hosts.clone(),
             netns: config.capture.netns.iter().map(ToString::to_string).collect(),
             backend: format!("{:?}", config.capture.backend).to_lowercase(),
         };

@@ -3,7 +3,7 @@
 use super::{Finding, State};
 use crate::capture::live::survey::{self, Device, Place, Resident};
 
-pub(super) fn examine() -> Vec<Finding> {
+pub(crate) fn examine() -> Vec<Finding> {
     match survey::devices() {
         Ok(devices) => devices.iter().map(judge).collect(),
         Err(error) => {

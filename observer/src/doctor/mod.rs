@@ -2,11 +2,11 @@
 //! changes nothing. The facts are gathered at the edges (`capture::live::survey`, /proc, /sys); the
 //! judgements here are plain functions over them. It knows no command line and no colours.
 
-mod devices;
+pub(crate) mod devices;
 mod host;
 mod kernel;
 mod namespaces;
-mod servers;
+pub(crate) mod servers;
 
 use serde::Serialize;
 
@@ -63,23 +63,23 @@ pub fn json(findings: &[Finding]) -> Result<String, serde_json::Error> {
 }
 
 impl Finding {
-    fn new(check: impl Into<String>, state: State, message: impl Into<String>) -> Self {
+    pub(crate) fn new(check: impl Into<String>, state: State, message: impl Into<String>) -> Self {
         Self { check: check.into(), state, message: message.into(), remedy: None }
     }
 
-    fn good(check: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn good(check: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(check, State::Good, message)
     }
 
-    fn warning(check: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(check, State::Warning, message)
     }
 
-    fn bad(check: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(crate) fn bad(check: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(check, State::Bad, message)
     }
 
-    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(crate) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
     }

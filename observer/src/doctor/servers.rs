@@ -18,6 +18,13 @@ pub(super) fn examine() -> Vec<Finding> {
     findings
 }
 
+/// Ports that somebody in this network namespace listens on, whatever the address.
+pub(crate) fn listening_ports() -> BTreeSet<u16> {
+    let tables = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
+    let text = |file| fs::read_to_string(file).unwrap_or_default();
+    tables.into_iter().flat_map(|file| listening(&text(file))).map(|(_, port)| port).collect()
+}
+
 /// A process that listens.
 struct Server {
     name: String,

@@ -14,7 +14,7 @@ use crate::capture::live::{
 };
 use crate::config;
 use crate::event::stats::Ledger;
-use crate::segment::{Directive, Segment, Timestamp};
+use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 
 /// A running capture.
 pub struct Live {
@@ -84,6 +84,16 @@ impl Live {
         let lanes = self.capture.take_lanes().into_iter();
         let lane = |lane| Lane::new(lane, &self.names, self.capture.elsewhere_names());
         (lanes.map(lane).collect(), self.capture.bell())
+    }
+
+    /// What the kernel holds of a flow, for people.
+    pub fn entry(&self, flow: &FlowKey) -> Option<&'static str> {
+        self.capture.entry(flow)
+    }
+
+    /// The name of an interface of this network namespace.
+    pub fn interface_name(&self, ifindex: u32) -> Option<&str> {
+        self.capture.interface_name(ifindex)
     }
 
     /// How many interfaces are watched now.

@@ -114,6 +114,10 @@ impl<S: Source> Drive<S> {
         Ok(n_segments)
     }
 
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// How long the next turn may wait before the engine has something to do; `most` where it has
     /// nothing.
     pub fn patience(&self, most: Duration) -> Duration {

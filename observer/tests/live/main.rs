@@ -17,6 +17,7 @@ mod capture_file;
 mod doctor;
 mod dth;
 mod exchanges;
+mod explain;
 mod go;
 mod governor;
 mod hotplug;

@@ -69,7 +69,7 @@ pub enum CaptureError {
 
 impl CaptureError {
     /// For use with `map_err`.
-    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn system(action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::System { action, source }
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use aya::Pod;
 use aya::maps::{HashMap, Map, MapData, MapError};
 use observer_common::config;
-use observer_common::flow::{self, STATE_HTTP, STATE_OFF, STATE_QUIET, STATE_SAMPLED};
+use observer_common::flow::{self, STATE_HTTP, STATE_OFF, STATE_QUIET, STATE_SAMPLED, STATE_TLS};
 
 use super::CaptureError;
 use crate::segment::{FlowKey, SeqNumber};
@@ -67,6 +67,19 @@ impl Flows {
         self.change(key, |entry| {
             entry.state = STATE_QUIET;
             true
+        })
+    }
+
+    /// What the entry of a flow says, for people.
+    pub(super) fn entry(&self, key: &FlowKey) -> Option<&'static str> {
+        let entry = self.map.get(&wire(key), 0).ok()?;
+        Some(match entry.0.state {
+            STATE_HTTP => "followed as HTTP: both halves are copied",
+            STATE_OFF => "turned off: user space found that it is no HTTP",
+            STATE_QUIET => "a tunnel: bytes are counted and not copied",
+            STATE_TLS => "TLS: its hellos are copied, the rest is counted",
+            STATE_SAMPLED => "sampled out: fewer flows are followed",
+            _ => "waits for its first bytes",
         })
     }
 

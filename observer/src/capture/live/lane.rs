@@ -94,6 +94,11 @@ impl Lane {
         self.flows.leave_out(flow)
     }
 
+    /// As [`super::Capture::entry`].
+    pub fn entry(&self, flow: &FlowKey) -> Option<&'static str> {
+        self.flows.entry(flow)
+    }
+
     /// As [`super::Capture::quiet`].
     pub fn quiet(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
         self.flows.quiet(flow)

@@ -20,6 +20,7 @@ mod object;
 mod options;
 mod privileges;
 mod ring;
+pub mod sniff;
 mod socket;
 pub mod survey;
 mod tc;
@@ -274,6 +275,11 @@ impl Capture {
     /// until it is among those that are kept and a request begins.
     pub fn leave_out(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
         self.first.leave_out(flow)
+    }
+
+    /// What the entry of a flow says, for people; `None` where there is none.
+    pub fn entry(&self, flow: &FlowKey) -> Option<&'static str> {
+        self.first.entry(flow)
     }
 
     /// Lets go of the traffic: nothing new is seen from here on. What the ring holds can still be

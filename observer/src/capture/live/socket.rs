@@ -80,7 +80,7 @@ fn open() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
+pub(super) fn bind(socket: &OwnedFd, ifindex: u32) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: (libc::ETH_P_ALL as u16).to_be(),

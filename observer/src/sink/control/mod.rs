@@ -22,6 +22,7 @@ use std::sync::mpsc::Receiver;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Lines;
+use crate::config::Network;
 use crate::event::stats::{SinkStats, Snapshot, TailStats};
 use crate::segment::Timestamp;
 
@@ -32,6 +33,8 @@ pub struct Hello {
     pub body_bytes: u32,
     pub ws_messages: bool,
     pub interfaces: Vec<String>,
+    pub ports: Vec<u16>,
+    pub hosts: Vec<Network>,
     /// Other network namespaces that it watches.
     pub netns: Vec<String>,
     pub backend: String,
@@ -152,6 +155,8 @@ impl Hello {
             "body_bytes": self.body_bytes,
             "ws_messages": self.ws_messages,
             "interfaces": self.interfaces,
+            "ports": self.ports,
+            "hosts": self.hosts.iter().map(|network| network.0.to_string()).collect::<Vec<_>>(),
             "netns": self.netns,
             "backend": self.backend,
         }});
@@ -181,7 +186,13 @@ impl Hello {
             list.filter_map(serde_json::Value::as_str).map(str::to_owned).collect()
         };
         let body_bytes = field("body_bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        let list =
+            |name: &str| field(name).and_then(serde_json::Value::as_array).into_iter().flatten();
+        let ports = list("ports").filter_map(|port| u16::try_from(port.as_u64()?).ok());
+        let hosts = list("hosts").filter_map(|host| host.as_str()?.parse().ok());
         Ok(Self {
+            ports: ports.collect(),
+            hosts: hosts.collect(),
             headers: flag("headers"),
             ws_messages: flag("ws_messages"),
             body_bytes: u32::try_from(body_bytes).unwrap_or(u32::MAX),
@@ -204,3 +215,5 @@ const COMMAND: &str = "{\"command\":\"tail\"}\n";
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod mutations;

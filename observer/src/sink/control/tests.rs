@@ -22,6 +22,8 @@ fn hello() -> Hello {
         body_bytes: 7,
         ws_messages: true,
         interfaces: vec!["lo".into()],
+        ports: vec![80, 443],
+        hosts: vec!["10.0.0.0/8".parse().unwrap(), "::1".parse().unwrap()],
         netns: vec!["all".into()],
         backend: "tc".into(),
     }
