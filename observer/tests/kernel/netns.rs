@@ -153,12 +153,17 @@ fn each_segment_says_in_which_namespace_it_was_seen() {
         let ledger = capture.ledger().unwrap();
         assert!(ledger.is_balanced(), "{mode:?}: {ledger:?}");
         assert_eq!((ledger.flows, ledger.lost.unreadable), (3, 0), "{mode:?}: {ledger:?}");
+        // What comes now is not seen, and what was attached goes with the capture.
+        red.inside(|| converse("GET /late HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(drain(&mut capture), BTreeSet::new(), "{mode:?}");
+        assert_eq!(capture.ledger().unwrap(), ledger, "{mode:?}");
+        assert!(capture.take_warnings().is_empty());
+        drop(capture);
         for other in [&red, &blue] {
             let left = other.output("tc", "qdisc show dev lo")
                 + &other.output("tc", "filter show dev lo egress");
             assert!(!left.contains("clsact") && !left.contains(TC_EGRESS), "{mode:?}: {left}");
         }
-        assert!(capture.take_warnings().is_empty());
     }
 }
 

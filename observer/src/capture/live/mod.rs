@@ -287,7 +287,7 @@ impl Capture {
     pub fn detach(&mut self) {
         self.is_detached = true;
         if let Some(elsewhere) = &mut self.elsewhere {
-            elsewhere.release();
+            elsewhere.close();
         }
         match &mut self.tap {
             Tap::Tc(taps) => taps.release(),

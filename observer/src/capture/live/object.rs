@@ -102,7 +102,7 @@ impl Object {
         }
         let stats = self.stats_fd.try_clone();
         let stats = stats.map_err(CaptureError::system("duplicate a descriptor"))?;
-        Ok(Hall { stats, classifiers, classifiers_fd })
+        Ok(Hall::new(stats, classifiers, classifiers_fd))
     }
 
     pub(super) fn ledger(&self) -> Result<Ledger, CaptureError> {

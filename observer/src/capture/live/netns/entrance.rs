@@ -9,6 +9,7 @@ use std::ffi::c_char;
 use std::io;
 use std::mem::{offset_of, zeroed};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aya::maps::{MapData, ProgramArray};
 use aya::programs::{ProgramError, SchedClassifier, loaded_programs};
@@ -21,41 +22,70 @@ use super::super::{CaptureError, tc};
 /// What entrances have in common.
 pub(in super::super) struct Hall {
     /// The counters, in which an entrance leaves its number.
-    pub(in super::super) stats: OwnedFd,
-    /// The classifiers.
-    #[expect(dead_code, reason = "the kernel empties the array when nobody has it open")]
-    pub(in super::super) classifiers: ProgramArray<MapData>,
-    pub(in super::super) classifiers_fd: OwnedFd,
+    stats: OwnedFd,
+    /// The classifiers. The kernel empties the array when nobody has it open.
+    classifiers: Mutex<ProgramArray<MapData>>,
+    classifiers_fd: OwnedFd,
 }
 
-/// The pair of one namespace.
+impl Hall {
+    pub(in super::super) fn new(
+        stats: OwnedFd,
+        classifiers: ProgramArray<MapData>,
+        classifiers_fd: OwnedFd,
+    ) -> Self {
+        Self { stats, classifiers: Mutex::new(classifiers), classifiers_fd }
+    }
+
+    /// From here on no entrance leads anywhere, and nothing that came through one is under way. To
+    /// detach them one by one takes the kernel a grace period each.
+    pub(super) fn close(&self) {
+        let mut classifiers = self.classifiers.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in [ENTRANCE_INGRESS, ENTRANCE_EGRESS] {
+            // What is not there need not be taken out.
+            let _ = classifiers.clear_index(&index);
+        }
+        // Waits until every CPU has left what it was in (`synchronize_rcu`, membarrier(2)). Where
+        // it is forbidden, to detach at home waits as well.
+        // SAFETY: no pointers.
+        unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    }
+}
+
+/// The pair of one namespace, each loaded when it is needed.
 pub(super) struct Entrances {
-    ingress: SchedClassifier,
-    egress: SchedClassifier,
+    hall: Arc<Hall>,
+    netns: u32,
+    ingress: Option<SchedClassifier>,
+    egress: Option<SchedClassifier>,
 }
 
 impl Entrances {
-    pub(super) fn load(hall: &Hall, netns: u32) -> Result<Self, CaptureError> {
-        let load = |program, index| {
-            let code = code(hall.stats.as_raw_fd(), hall.classifiers_fd.as_raw_fd(), index, netns);
-            let loaded = load(program, &code)
-                .map_err(CaptureError::system("load the entrance of a network namespace"))?;
-            classifier(program, &loaded)
-        };
-        Ok(Self {
-            ingress: load(TC_INGRESS, ENTRANCE_INGRESS)?,
-            egress: load(TC_EGRESS, ENTRANCE_EGRESS)?,
-        })
+    pub(super) fn new(hall: &Arc<Hall>, netns: u32) -> Self {
+        Self { hall: Arc::clone(hall), netns, ingress: None, egress: None }
+    }
+
+    /// Lets go of the one that loopback devices have no use for.
+    pub(super) fn unload_ingress(&mut self) {
+        self.ingress = None;
     }
 }
 
 impl tc::Programs for Entrances {
     fn classifier(&mut self, name: &'static str) -> Result<&mut SchedClassifier, CaptureError> {
-        match name {
-            TC_INGRESS => Ok(&mut self.ingress),
-            TC_EGRESS => Ok(&mut self.egress),
-            other => Err(CaptureError::Incomplete(other)),
+        let (slot, index) = match name {
+            TC_INGRESS => (&mut self.ingress, ENTRANCE_INGRESS),
+            TC_EGRESS => (&mut self.egress, ENTRANCE_EGRESS),
+            other => return Err(CaptureError::Incomplete(other)),
+        };
+        if let Some(loaded) = slot {
+            return Ok(loaded);
         }
+        let Hall { stats, classifiers_fd, .. } = &*self.hall;
+        let code = code(stats.as_raw_fd(), classifiers_fd.as_raw_fd(), index, self.netns);
+        let loaded = load(name, &code)
+            .map_err(CaptureError::system("load the entrance of a network namespace"))?;
+        Ok(slot.insert(classifier(name, &loaded)?))
     }
 }
 

@@ -34,6 +34,7 @@ use crate::privileges;
 /// The thread, and what it has found out.
 pub(super) struct Follower {
     shared: Arc<Shared>,
+    hall: Arc<Hall>,
     /// Closed to end the thread.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
@@ -43,11 +44,12 @@ impl Follower {
     /// Attaches to what is there by the time this returns, and follows it from then on.
     pub(super) fn start(options: &Options, hall: Hall) -> Result<Self, CaptureError> {
         let shared = Arc::new(Shared::default());
+        let hall = Arc::new(hall);
         let mut work = Work {
             wanted: options.namespaces.clone(),
             interfaces: options.interfaces.clone(),
             mode: options.tc_attach,
-            hall,
+            hall: Arc::clone(&hall),
             watched: BTreeMap::new(),
             told: BTreeMap::new(),
             shared: Arc::clone(&shared),
@@ -64,7 +66,7 @@ impl Follower {
                 work.follow(news, &inbox, interval);
             })
             .map_err(CaptureError::system("start a thread"))?;
-        Ok(Self { shared, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { shared, hall, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Counts the changes of [`Follower::elsewhere`].
@@ -84,8 +86,15 @@ impl Follower {
         self.shared.take_warnings()
     }
 
-    /// Lets go of everything, and is done when this returns.
-    pub(super) fn release(&mut self) {
+    /// Sees nothing new from here on. The programs go later, when this is dropped: that takes a
+    /// while where there are many namespaces, and others wait for what was seen.
+    pub(super) fn close(&mut self) {
+        self.hall.close();
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
         self.stop = None;
         if let Some(thread) = self.thread.take() {
             // It has ended in any case.
@@ -94,18 +103,12 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        self.release();
-    }
-}
-
 /// What the thread does.
 struct Work {
     wanted: Vec<Namespace>,
     interfaces: Interfaces,
     mode: TcAttach,
-    hall: Hall,
+    hall: Arc<Hall>,
     watched: BTreeMap<u32, Watched>,
     /// What was complained about, by namespace, and has not changed since.
     told: BTreeMap<u32, String>,
@@ -215,7 +218,7 @@ impl Work {
         let visited = visit::visit(&found.path, inode, |identity, own| {
             // The number of one that is gone may have been given to another.
             if watched.get(&inode).is_none_or(|known| known.identity != identity) {
-                watched.insert(inode, Watched::new(identity, hall, mode)?);
+                watched.insert(inode, Watched::new(identity, hall, mode));
             }
             let Some(current) = watched.get_mut(&inode) else { return Ok(()) };
             current.name.clone_from(&found.name);

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
@@ -10,7 +11,7 @@ use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use super::super::links::{self, Interface, Link};
 use super::super::netlink::{self, NetlinkError};
 use super::super::tc::Taps;
-use super::super::{CaptureError, Interfaces, TcAttach, clsact};
+use super::super::{Interfaces, TcAttach, clsact};
 use super::entrance::{Entrances, Hall};
 use super::shared::Shared;
 use super::visit::Identity;
@@ -26,19 +27,15 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) fn new(
-        identity: Identity,
-        hall: &Hall,
-        mode: TcAttach,
-    ) -> Result<Self, CaptureError> {
-        Ok(Self {
+    pub(super) fn new(identity: Identity, hall: &Arc<Hall>, mode: TcAttach) -> Self {
+        Self {
             identity,
             name: None,
-            entrances: Entrances::load(hall, identity.inode)?,
+            entrances: Entrances::new(hall, identity.inode),
             taps: Taps::new(mode),
             attached: BTreeMap::new(),
             refused: BTreeSet::new(),
-        })
+        }
     }
 
     /// Makes what is attached what exists and is wanted. To be called inside. `own` is observer's
@@ -100,6 +97,9 @@ impl Watched {
                 continue;
             }
             self.attached.insert(ifindex, link);
+        }
+        if self.attached.values().all(|link| link.is_loopback) {
+            self.entrances.unload_ingress();
         }
         shared.tell(self.identity.inode, self.name.as_deref(), &self.attached);
         Ok(())
