@@ -33,6 +33,7 @@ mod reload;
 mod retries;
 mod service;
 mod small_ring;
+mod stalls;
 mod storm;
 mod tunnels;
 mod watch;
