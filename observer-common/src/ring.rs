@@ -37,7 +37,7 @@ impl FlowKey {
             mixed = (mixed ^ mixed >> 32 ^ word).wrapping_mul(ODD);
         }
         let upper = mixed >> 32;
-        (upper * u64::from(n_rings) >> 32) as u32
+        ((upper * u64::from(n_rings)) >> 32) as u32
     }
 }
 

@@ -9,6 +9,7 @@ use crate::skip::Kept;
 /// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
 /// plain stores into calls that store byte by byte.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "each is one part of the header, and inlined")]
 pub fn describe(
     header: *mut RecordHeader,
     skb: &Skb,
