@@ -24,18 +24,16 @@ impl Sleeper {
 
 impl FlowKey {
     /// The ring of the flow, below `n_rings`: one for both halves, so that what one reader sees of a
-    /// flow is in order. Connections differ in a port or two, so every bit of the key has to reach
-    /// the upper bits of the product.
+    /// flow is in order. Connections differ in a port or two, so every bit of what is mixed has to
+    /// reach the upper bits of the product. Of IPv6 addresses the interface's half is looked at.
     #[inline(always)]
     pub fn ring(&self, n_rings: u32) -> u32 {
         if n_rings <= 1 {
             return 0;
         }
-        let ports = u64::from(self.low_port) << 32 | u64::from(self.high_port);
-        let mut mixed = ports.wrapping_mul(ODD);
-        for word in [self.low[0], self.low[1], self.high[0], self.high[1]] {
-            mixed = (mixed ^ mixed >> 32 ^ word).wrapping_mul(ODD);
-        }
+        let ports = u64::from(self.low_port) << 16 | u64::from(self.high_port);
+        let mixed = (self.low[1] ^ self.high[1] >> 7 ^ ports).wrapping_mul(ODD);
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(ODD);
         let upper = mixed >> 32;
         ((upper * u64::from(n_rings)) >> 32) as u32
     }

@@ -24,8 +24,9 @@ pub struct Record<const N: usize> {
 }
 
 /// Most captured bytes of a record that is copied twice. Requests and the heads of responses are
-/// shorter, and so are the segments of an Ethernet.
-const SMALL_MAX: u32 = 1536;
+/// shorter, and so are the segments of an Ethernet. One size class more in the ring instead would not
+/// fit into a socket filter (20,480 bytes before Linux 6.8).
+const SMALL_MAX: u32 = 4096;
 const LARGE_MIN: u32 = SMALL_MAX + 1;
 
 /// Where small records are put together, and the headers of all.
@@ -58,8 +59,7 @@ pub extern "C" fn observe_put(
     let captured = draft.header.captured_len;
     let result = match captured {
         0..=SMALL_MAX => put_small(ring, &skb, draft, offset),
-        LARGE_MIN..=4096 => put_large::<4096>(ring, &skb, &draft.header, offset),
-        4097..=16384 => put_large::<16384>(ring, &skb, &draft.header, offset),
+        LARGE_MIN..=16384 => put_large::<16384>(ring, &skb, &draft.header, offset),
         _ => put_large::<{ PIECE_MAX as usize }>(ring, &skb, &draft.header, offset),
     };
     match result {

@@ -7,7 +7,7 @@ use core::mem::MaybeUninit;
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
 use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN, millis};
-use observer_common::record::{NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED};
+use observer_common::record::{Hook, NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED};
 use observer_common::skip::SIGN_OF_LIFE;
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
@@ -87,7 +87,8 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     // What the socket says changes slowly, and to ask costs four calls and as many cache lines.
     let now = millis(time_ns);
     let mut socket = Socket::UNKNOWN;
-    if part != Part::Next || now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE {
+    let is_due = now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE;
+    if matches!(skb.hook, Hook::TcEgress) && (part != Part::Next || is_due) {
         half.socket_time = now;
         socket = skb.socket();
     }

@@ -17,16 +17,7 @@ use crate::maps::{FILL_MARK, Ring, SLEEPERS};
 /// then, so one of the two sees the other.
 #[inline(always)]
 pub fn wake(ring: &Ring, number: u32, counters: &mut Counters, n_bytes: u64) {
-    if let Some(sleeper) = SLEEPERS.get_ptr_mut(number) {
-        // SAFETY: the value of an array map is always there.
-        unsafe {
-            if (*sleeper).sleeps != 0 {
-                (*sleeper).sleeps = 0;
-                nudge(ring, counters);
-                return;
-            }
-        }
-    }
+    let mut is_due = false;
     let mark = FILL_MARK.load();
     counters.since_look += n_bytes;
     if counters.since_look >= mark >> 4 {
@@ -36,17 +27,20 @@ pub fn wake(ring: &Ring, number: u32, counters: &mut Counters, n_bytes: u64) {
             let ring = from_ref(ring).cast_mut().cast();
             bpf_ringbuf_query(ring, u64::from(BPF_RB_AVAIL_DATA))
         };
-        if waiting >= mark {
-            nudge(ring, counters);
+        is_due = waiting >= mark;
+    }
+    if let Some(sleeper) = SLEEPERS.get_ptr_mut(number) {
+        // SAFETY: the value of an array map is always there.
+        unsafe {
+            if (*sleeper).sleeps != 0 {
+                (*sleeper).sleeps = 0;
+                is_due = true;
+            }
         }
     }
-}
-
-/// The helpers wake the reader for a record only; the reader passes over one that is discarded.
-#[inline(always)]
-fn nudge(ring: &Ring, counters: &mut Counters) {
+    // The helpers wake the reader for a record only; the reader passes over one that is discarded.
     // A full ring has been past the mark before.
-    if let Some(entry) = ring.reserve(0) {
+    if is_due && let Some(entry) = ring.reserve(0) {
         counters.wakeups += 1;
         entry.discard(u64::from(BPF_RB_FORCE_WAKEUP));
     }

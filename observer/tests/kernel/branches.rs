@@ -158,7 +158,7 @@ fn payloads_of_every_size_class_arrive_whole() {
     let Some(mut rig) = Rig::new(&Settings::default()) else { return };
     rig.send(&Tcp::data(GET).frame()).is(Outcome::Emitted);
     // The kernel takes frames of up to a page here; larger classes are met live.
-    for n in [0, 1, 2, 255, 256, 257, 1448, 1535, 1536, 1537, 3000] {
+    for n in [0, 1, 2, 255, 256, 257, 1448, 1535, 1536, 1537, 3000, 3400] {
         let payload: Vec<u8> = (0..n).map(|i| (i * 7) as u8).collect();
         let seen = rig.send(&Tcp::data(&payload).frame());
         assert_eq!(seen.segment().payload, payload);
@@ -183,9 +183,13 @@ fn a_full_ring_loses_and_counts_and_the_next_record_says_so() {
         return;
     };
     rig.send(&Tcp::data(GET).frame()).is(Outcome::Emitted);
-    // A class of 4096 bytes and its header never fit a ring of 4096.
-    let seen = rig.send(&Tcp::data(&[b'x'; 2000]).frame());
-    seen.is(Outcome::RingFull);
+    // One record of that size fits a ring of 4096, while nobody reads it.
+    rig.is_reading = false;
+    let large = Tcp::data(&[b'x'; 3000]).frame();
+    let outcomes = [rig.send(&large).outcome, rig.send(&large).outcome];
+    assert_eq!(outcomes, [Outcome::Emitted, Outcome::RingFull]);
+    rig.is_reading = true;
+    assert_eq!(rig.send(&Tcp::data(b"w").frame()).records.len(), 2);
     let seen = rig.send(&Tcp::data(b"y").frame());
     assert_eq!(seen.segment().origin.records_lost, 1);
     // The other half lost nothing.

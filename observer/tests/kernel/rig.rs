@@ -41,6 +41,8 @@ pub(crate) struct Settings {
 pub(crate) struct Rig {
     ebpf: Ebpf,
     rings: Vec<RingBuf<MapData>>,
+    /// Whether records are read once a frame has been sent.
+    pub(crate) is_reading: bool,
     stats: PerCpuArray<MapData, Wire<Counters>>,
     pub(crate) flows: HashMap<MapData, Wire<FlowKey>, Wire<Flow>>,
     sampling: Array<MapData, u32>,
@@ -102,6 +104,7 @@ impl Rig {
         let n_bytes = settings.ring_bytes.unwrap_or(1 << 20);
         Some(Self {
             rings: (0..n_rings).map(|number| ring(&mut ebpf, number, n_bytes)).collect(),
+            is_reading: true,
             stats: ebpf.take_map(config::STATS).unwrap().try_into().unwrap(),
             flows: ebpf.take_map(config::FLOWS).unwrap().try_into().unwrap(),
             sampling: ebpf.take_map(config::SAMPLING).unwrap().try_into().unwrap(),
@@ -154,7 +157,8 @@ impl Rig {
         assert_eq!(after.1[outcome], before.1[outcome] + 1);
         assert!(self.ledger().is_balanced());
         let (mut records, mut from) = (Vec::new(), None);
-        for (number, ring) in self.rings.iter_mut().enumerate() {
+        let read = self.rings.iter_mut().filter(|_| self.is_reading);
+        for (number, ring) in read.enumerate() {
             while let Some(record) = ring.next() {
                 records.push(record.to_vec());
                 from = Some(number);
