@@ -190,3 +190,19 @@ fn a_file_that_is_not_there_is_an_error_at_the_start() {
     assert!(matches!(error, Error::File(_)), "{error}");
     assert!(!error.is_missing_privileges());
 }
+
+/// Before anything is captured, so it needs no privileges.
+#[cfg(feature = "live")]
+#[tokio::test]
+async fn what_cannot_be_watched_is_refused_with_a_reason() {
+    let none: [&str; 0] = [];
+    for (watch, reason) in [
+        (Watch::interfaces(none), "list of interfaces is empty"),
+        (Watch::interface(""), "no interface's name"),
+        (Watch::interface("lo").port(0), "`ports` holds 0"),
+        (Watch::interface("lo").ring_bytes(0), "`ring_bytes = 0` is out of range"),
+    ] {
+        let Err(error) = watch.start().await else { panic!("{reason}") };
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}

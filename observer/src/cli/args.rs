@@ -140,11 +140,11 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) headers: bool,
     /// Report the first N bytes of each body
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=MAX_PREFIX))]
     pub(crate) body: Option<u32>,
     /// Report each WebSocket message, with its first N bytes unmasked
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "256")]
+    #[arg(default_missing_value = "256", value_parser = clap::value_parser!(u32).range(..=MAX_PREFIX))]
     pub(crate) ws_messages: Option<u32>,
     /// Leave things out when observer uses so much CPU time, in percent of one CPU; 0: never
     #[arg(long, value_name = "PERCENT")]
@@ -260,6 +260,9 @@ pub(crate) struct MarkArgs {
     pub(crate) duration: Option<Duration>,
 }
 
+/// Bytes of one body or message, at most.
+const MAX_PREFIX: i64 = crate::config::MAX_PREFIX_BYTES as i64;
+
 /// What to capture. Absent means: not said, so that a configuration file can say it.
 #[cfg(feature = "live")]
 #[derive(Debug, Args)]
@@ -307,10 +310,11 @@ pub(crate) struct ShowArgs {
     pub(crate) headers: bool,
     /// Report the first N bytes of each body
     #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u32).range(..=MAX_PREFIX))]
     pub(crate) body: u32,
     /// Report each WebSocket message, with its first N bytes unmasked
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "256")]
+    #[arg(default_missing_value = "256", value_parser = clap::value_parser!(u32).range(..=MAX_PREFIX))]
     pub(crate) ws_messages: Option<u32>,
     /// Stop after this many exchanges
     #[arg(short = 'n', long, value_name = "COUNT")]

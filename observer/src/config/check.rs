@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::sinks::{To, WhenFull, in_range};
-use super::{Capture, Config};
+use super::{Capture, Config, Http, MAX_PREFIX_BYTES};
 
 /// A value that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +25,14 @@ impl Config {
         in_range("buffer_bytes", self.engine.buffer_bytes.into(), 1 << 20, 1 << 30)
             .map_err(|message| wrong("buffer_bytes", message))?;
         self.governor.check()?;
+        let Http { body_bytes, ws_message_bytes, .. } = self.http;
+        for (key, n_bytes) in [("body_bytes", body_bytes), ("ws_message_bytes", ws_message_bytes)] {
+            in_range(key, n_bytes.into(), 0, MAX_PREFIX_BYTES.into()).map_err(|message| Wrong {
+                section: "http",
+                key,
+                message,
+            })?;
+        }
         in_range("max_series", self.metrics.max_series.into(), 1, 100_000)
             .map_err(|message| Wrong { section: "metrics", key: "max_series", message })?;
         if self.output.file.as_deref().is_some_and(|file| file.as_os_str().is_empty()) {
@@ -37,6 +45,11 @@ impl Config {
     /// The same for options and file together; the message alone.
     pub fn check_all(&self) -> Result<(), String> {
         self.check().map_err(|wrong| wrong.message)
+    }
+
+    /// The same for a capture alone.
+    pub fn check_capture(&self) -> Result<(), String> {
+        self.capture.check().map_err(|wrong| wrong.message)
     }
 
     /// No two sinks have one name, one file or one spool.

@@ -352,6 +352,9 @@ impl Default for Shutdown {
     }
 }
 
+/// Of each body or message at most so many bytes are reported: they are held until it ends.
+pub const MAX_PREFIX_BYTES: u32 = 16 << 20;
+
 /// Where the daemon listens and `tail` looks, unless told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/observer/observer.sock";
 

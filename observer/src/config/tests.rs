@@ -100,6 +100,14 @@ fn a_wrong_value_says_where_and_what() {
 }
 
 #[test]
+fn a_prefix_that_nobody_can_hold_is_refused() {
+    let message = "`body_bytes = 4294967295` is out of range: 0 to 16777216";
+    check("[http]\nbody_bytes = 4294967295", 2, message);
+    let message = "`ws_message_bytes = 16777217` is out of range: 0 to 16777216";
+    check("[http]\nws_message_bytes = 16777217", 2, message);
+}
+
+#[test]
 fn what_is_no_toml_says_where() {
     let (at, _) = Config::parse("[capture]\nports = [80\n[http]").unwrap_err();
     assert!(at > 10, "{at}");

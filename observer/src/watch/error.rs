@@ -17,6 +17,11 @@ pub enum Error {
     #[error("cannot capture: {0}")]
     Capture(#[from] CaptureError),
 
+    /// No capture can be what was asked for: no interface, port 0, a ring of no bytes.
+    #[cfg(feature = "live")]
+    #[error("cannot watch that: {0}")]
+    Asked(String),
+
     /// The capture file cannot be read, or not to its end.
     #[error(transparent)]
     File(#[from] FileError),

@@ -244,6 +244,15 @@ impl Watch {
             From::Live(mut capture) => {
                 capture.ports.clone_from(&select.ports);
                 capture.hosts = select.networks.iter().copied().map(config::Network).collect();
+                if capture.interfaces.is_empty() {
+                    let message = "the list of interfaces is empty; Watch::any() watches all";
+                    return Wait::new(async move { Err(Error::Asked(message.to_owned())) });
+                }
+                let asked = config::Config { capture, ..config::Config::default() };
+                if let Err(message) = asked.check_capture() {
+                    return Wait::new(async move { Err(Error::Asked(message)) });
+                }
+                let capture = asked.capture;
                 let engine = engine(pipeline::Config::live());
                 let orders = live::Orders { capture, engine, select, held };
                 let live = live::Live::spawn(orders);
