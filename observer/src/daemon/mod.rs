@@ -201,7 +201,7 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
                         }),
                         false if config.governor.budget().is_none() => {}
                         false => {
-                            (orders.say)("[governor] needs a restart: there are several rings")
+                            (orders.say)("[governor] needs a restart: there are several rings");
                         }
                     }
                 }

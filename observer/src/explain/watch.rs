@@ -121,7 +121,7 @@ pub fn watch(question: &Question<'_>) -> Result<Evidence, CaptureError> {
         listens: servers::listening_ports().contains(&target.port()),
         handshake: seen.handshake,
         first: seen.first,
-        ledger: ledger,
+        ledger,
         entry,
         told,
         n_exchanges,
