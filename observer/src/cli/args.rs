@@ -208,7 +208,7 @@ pub(crate) struct DoctorArgs {
 #[derive(Debug, Args)]
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct ExplainArgs {
-    /// The server's address and port: 127.0.0.1:8080, [::1]:80
+    /// The server's address and port; that of IPv6 in brackets, as in a URL
     #[arg(value_name = "ADDR:PORT")]
     pub(crate) target: std::net::SocketAddr,
     /// Make the flow: connect, and ask for HEAD /
