@@ -59,11 +59,11 @@ impl Trend {
         })
     }
 
-    /// Everything that has grown.
-    pub(super) fn faults(self) -> Vec<String> {
+    /// Everything that has grown in a run of this length.
+    pub(super) fn faults(self, length: Duration) -> Vec<String> {
         let mut faults = Vec::new();
         let (early, late) = self.anon_kib;
-        if late > early + early / 10 + ROOM_KIB {
+        if length >= WARM_UP * 4 && late > early + early / 10 + ROOM_KIB {
             faults.push(format!("memory has grown from {early} to {late} KiB"));
         }
         for (what, (early, late)) in
@@ -76,6 +76,10 @@ impl Trend {
         faults
     }
 }
+
+/// The second quarter of a run has to begin behind it for memory to be judged: connections that have
+/// ended are remembered for a minute.
+const WARM_UP: Duration = Duration::from_secs(60);
 
 /// By how much memory may differ beside a tenth: arenas of the allocator, pages that a burst has
 /// touched.
@@ -99,7 +103,7 @@ mod tests {
     #[track_caller]
     fn check(samples: &[Sample], n_faults: usize) {
         let trend = Trend::of(samples, Duration::from_secs(100)).unwrap();
-        assert_eq!(trend.faults().len(), n_faults, "{trend:?}");
+        assert_eq!(trend.faults(WARM_UP * 4).len(), n_faults, "{trend:?}");
     }
 
     #[test]
@@ -116,6 +120,8 @@ mod tests {
     fn what_grows_to_the_end_is_found() {
         check(&samples(|t| 20_000 + t * 100, |t| 20 + t / 50), 2);
         check(&samples(|t| 20_000 + t * 100, |_| 20), 1);
+        let short = Trend::of(&samples(|t| 20_000 + t * 100, |_| 20), WARM_UP).unwrap();
+        assert!(short.faults(WARM_UP).is_empty(), "memory is judged before it is warm");
     }
 
     #[test]
