@@ -209,7 +209,7 @@ pub(crate) struct DoctorArgs {
 #[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct ExplainArgs {
     /// The server's address and port; that of IPv6 in brackets, as in a URL
-    #[arg(value_name = "ADDR:PORT")]
+    #[arg(value_name = "ADDR:PORT", value_parser = super::explain::endpoint)]
     pub(crate) target: std::net::SocketAddr,
     /// Make the flow: connect, and ask for HEAD /
     #[arg(long)]

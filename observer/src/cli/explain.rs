@@ -1,5 +1,7 @@
 //! `observer explain`: the steps as lines for people or as one JSON object.
 
+use std::net::SocketAddr;
+
 use anyhow::Context as _;
 use clap::ColorChoice;
 
@@ -44,4 +46,10 @@ pub(super) fn run(args: &ExplainArgs, color: ColorChoice) -> Result<(), Failure>
     print(text.as_bytes())?;
     // The findings have said why.
     if is_told(&evidence) { Ok(()) } else { Err(Failure::Said) }
+}
+
+/// What to explain, as it is written on the command line.
+pub(super) fn endpoint(text: &str) -> Result<SocketAddr, String> {
+    let target = text.parse().ok().filter(|target: &SocketAddr| target.port() != 0);
+    target.ok_or_else(|| "write an address and a port: 127.0.0.1:8080, [::1]:80".to_owned())
 }

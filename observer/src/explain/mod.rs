@@ -40,7 +40,6 @@ pub struct Evidence {
     pub entry: Option<&'static str>,
     /// What the engine made of it.
     pub told: Vec<String>,
-    pub n_exchanges: u64,
 }
 
 /// How the flow began, as far as it was seen to.
@@ -73,6 +72,11 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
         return findings;
     }
     findings.push(handshake(evidence));
+    let is_silent = evidence.first.iter().all(Vec::is_empty);
+    if is_silent && findings.last().is_some_and(|it| it.state == State::Bad) {
+        // Without a connection there is nothing on it to judge.
+        return findings;
+    }
     findings.extend(first::judge(&evidence.first));
     findings.push(kernel(evidence));
     findings.push(flow_table(evidence));
@@ -81,10 +85,12 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
     findings
 }
 
-/// The flow came out as an event: here, and of the daemon where one runs.
+/// The flow came out as an event: here, and of the daemon where one runs. Here nothing but the
+/// target is filtered by, so what was asked for is held against it as well.
 pub fn is_told(evidence: &Evidence) -> bool {
     let by_daemon = !matches!(evidence.daemon, Daemon::Attached { n_events: 0 });
-    !evidence.told.is_empty() && by_daemon
+    let is_wanted = filters(evidence).iter().all(|finding| finding.state != State::Bad);
+    !evidence.told.is_empty() && by_daemon && is_wanted
 }
 
 fn probe(evidence: &Evidence) -> Option<Finding> {

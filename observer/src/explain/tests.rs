@@ -18,7 +18,6 @@ fn evidence() -> Evidence {
         ledger: Ledger { emitted: 4, filtered: [("no_payload", 5)].into(), ..Ledger::default() },
         entry: Some("followed"),
         told: vec!["http.exchange GET /".to_owned()],
-        n_exchanges: 1,
     }
 }
 
@@ -49,11 +48,14 @@ fn filters_that_leave_it_out_are_named() {
         change(&mut wanted);
         Evidence { wanted, ..evidence() }
     };
-    check(&wanted(|it| it.ports = vec![80]), "ports", State::Bad, "only ports 80 are watched");
+    let port = wanted(|it| it.ports = vec![80]);
+    check(&port, "ports", State::Bad, "only ports 80 are watched");
+    assert!(!is_told(&port), "a capture as asked for would not tell of it");
     let hosts = wanted(|it| it.hosts = vec!["192.0.2.0/24".parse().unwrap()]);
     check(&hosts, "hosts", State::Warning, "10.0.0.7 is in none of them");
     let other = wanted(|it| it.interfaces = vec!["lo".into()]);
     check(&other, "interfaces", State::Bad, "crosses eth0; watched is only lo");
+    assert!(!is_told(&other));
     let denied = wanted(|it| it.interfaces = vec!["!eth*".into()]);
     check(&denied, "interfaces", State::Bad, "crosses eth0");
     let passes = wanted(|it| it.hosts = vec!["10.0.0.0/8".parse().unwrap()]);
@@ -62,7 +64,7 @@ fn filters_that_leave_it_out_are_named() {
 
 #[test]
 fn nothing_on_any_interface_says_the_likely_why() {
-    let none = Evidence { sights: Vec::new(), told: Vec::new(), n_exchanges: 0, ..evidence() };
+    let none = Evidence { sights: Vec::new(), told: Vec::new(), ..evidence() };
     let remedy = |evidence: &Evidence| {
         let packets = judge(evidence).into_iter().find(|finding| finding.check == "packets");
         packets.unwrap().remedy.unwrap()
@@ -86,7 +88,9 @@ fn what_the_wire_shows_is_told() {
     let refused = Handshake { syn: true, syn_ack: false, reset: true };
     let refused = Evidence { handshake: refused, first: Default::default(), ..evidence() };
     check(&refused, "connection", State::Bad, "refused");
-    check(&refused, "first bytes", State::Warning, "neither end");
+    assert_eq!(judge(&refused).last().unwrap().check, "connection", "the rest would mislead");
+    let mute = Evidence { first: Default::default(), ..evidence() };
+    check(&mute, "first bytes", State::Warning, "neither end");
     let dropped =
         Evidence { handshake: Handshake { syn: true, ..Default::default() }, ..evidence() };
     check(&dropped, "connection", State::Bad, "not answered");
@@ -102,6 +106,6 @@ fn loss_blindness_and_silence_are_named() {
     let silent = Evidence { daemon: Daemon::Attached { n_events: 0 }, ..evidence() };
     check(&silent, "reported", State::Bad, "the daemon told nothing of it");
     assert!(!is_told(&silent));
-    let untold = Evidence { told: Vec::new(), n_exchanges: 0, ..evidence() };
+    let untold = Evidence { told: Vec::new(), ..evidence() };
     check(&untold, "engine", State::Warning, "no exchange was told");
 }

@@ -124,7 +124,6 @@ pub fn watch(question: &Question<'_>) -> Result<Evidence, CaptureError> {
         ledger,
         entry,
         told,
-        n_exchanges,
     })
 }
 

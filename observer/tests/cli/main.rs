@@ -113,6 +113,17 @@ mod live {
         );
     }
 
+    #[test]
+    fn what_is_no_place_to_explain() {
+        for target in ["localhost:80", "127.0.0.1", "127.0.0.1:0"] {
+            let message = format!(
+                "error: invalid value '{target}' for '<ADDR:PORT>': write an address and a port: \
+                 127.0.0.1:8080, [::1]:80"
+            );
+            misused(&["explain", target], &message);
+        }
+    }
+
     fn config(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), text).unwrap();

@@ -76,7 +76,7 @@ impl Flows {
         Some(match entry.0.state {
             STATE_HTTP => "followed as HTTP: both halves are copied",
             STATE_OFF => "turned off: user space found that it is no HTTP",
-            STATE_QUIET => "a tunnel: bytes are counted and not copied",
+            STATE_QUIET => "a tunnel, or TLS past its hellos: bytes are counted and not copied",
             STATE_TLS => "TLS: its hellos are copied, the rest is counted",
             STATE_SAMPLED => "sampled out: fewer flows are followed",
             _ => "waits for its first bytes",

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::CaptureError;
+use super::{Backend, CaptureError};
 use crate::capture::file::frame::{Decoded, Tcp, decode};
 
 /// An open socket.
@@ -27,6 +27,8 @@ pub struct Glimpse {
 impl Sniffer {
     /// From here on packets wait in the socket, up to its buffer.
     pub fn open(port: u16) -> Result<Self, CaptureError> {
+        // Whoever looks beside the programs loads some as well: all that is missing is named at once.
+        super::privileges::check(Backend::Socket)?;
         let fail = CaptureError::system("open a packet socket");
         // Cooked packets begin at the network header, whatever the device (packet(7)).
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
