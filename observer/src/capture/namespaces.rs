@@ -34,6 +34,17 @@ impl FromStr for Namespace {
     }
 }
 
+impl Namespace {
+    /// The file that leads to it; `None` for all there are.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::All => None,
+            Self::Process(pid) => Some(format!("/proc/{pid}/ns/net").into()),
+            Self::File(path) => Some(path.clone()),
+        }
+    }
+}
+
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::sinks::{To, WhenFull, in_range};
-use super::{Capture, Config, Http, MAX_PREFIX_BYTES};
+use super::{Backend, Capture, Config, Http, MAX_PREFIX_BYTES};
 
 /// A value that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +103,11 @@ impl Capture {
             let n = self.hosts.len();
             let message = format!("`hosts` holds {n} networks: at most {MAX_HOSTS}");
             return Err(wrong("hosts", message));
+        }
+        if self.backend == Backend::Socket && !self.netns.is_empty() {
+            let message = "`netns` and `backend = \"socket\"` do not go together: a packet socket \
+                           would keep other network namespaces alive; use \"tc\" or \"auto\"";
+            return Err(wrong("netns", message.to_owned()));
         }
         in_range("ring_bytes", self.ring_bytes.into(), 64 << 10, 1 << 30)
             .map_err(|message| wrong("ring_bytes", message))?;

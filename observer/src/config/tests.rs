@@ -25,7 +25,7 @@ fn an_empty_file_is_the_default() {
 #[test]
 fn values_are_taken() {
     let text = "[capture]\ninterfaces = ['lo']\nnetns = ['all', 'blue']\nreconcile = '5m'\nports = [80]\nhosts = ['10.0.0.0/8', '::1']\n\
-                backend = 'socket'\nring_bytes = 65536\nrings = 3\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
+                backend = 'tc'\nring_bytes = 65536\nrings = 3\nmax_flows = 99\ntls = false\n[http]\nheaders = true\n\
                 body_bytes = 100\n[engine]\nmax_flows = 999\n\
                 buffer_bytes = 1048576\n[governor]\ncpu_percent = 50\nmemory_bytes = 99999999\n\
                 max_adjusted_count = 8\n[output]\nfile = '/tmp/x'\n[control]\nsocket = ''\n\
@@ -42,7 +42,7 @@ fn values_are_taken() {
                 reconcile: Duration::from_secs(300),
                 ports: vec![80],
                 hosts,
-                backend: Backend::Socket,
+                backend: Backend::Tc,
                 ring_bytes: 65536,
                 rings: 3,
                 max_flows: 99,
@@ -189,6 +189,12 @@ fn nonsense_names_the_key_the_value_and_the_range() {
         "[capture]\n\nports = [80, 0]",
         3,
         "`ports` holds 0, which is no port: 1 to 65535, or [] for all",
+    );
+    check(
+        "[capture]\nnetns = [\"all\"]\nbackend = \"socket\"",
+        2,
+        "`netns` and `backend = \"socket\"` do not go together: a packet socket would keep other \
+         network namespaces alive; use \"tc\" or \"auto\"",
     );
     check("[capture]\nmax_flows = 0", 2, "`max_flows = 0` is out of range: 16 to 4194304");
     check(

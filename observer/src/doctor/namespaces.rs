@@ -13,10 +13,18 @@ pub(super) fn examine(wanted: &[Namespace]) -> Vec<Finding> {
         .into_iter()
         .map(|(place, entered)| judge(&place, entered))
         .collect();
+    findings.extend(survey::missing_namespaces(wanted).iter().map(|name| missing(name)));
     if findings.is_empty() {
-        findings.push(Finding::good(CHECK, "none of those asked for is there now"));
+        findings
+            .push(Finding::good(CHECK, "those asked for are watched anyway, or there are none"));
     }
     findings
+}
+
+fn missing(name: &str) -> Finding {
+    Finding::warning(CHECK, format!("network namespace {name} is not there now")).remedy(
+        "a name or a path is watched as soon as it appears; a process has to be there at the start",
+    )
 }
 
 fn unasked(n_others: usize) -> Finding {
@@ -54,6 +62,15 @@ mod tests {
         assert!(unasked(1).message.starts_with("1 other; "));
         let some = unasked(3);
         assert!(some.message.starts_with("3 others; ") && some.message.contains("--netns"));
+    }
+
+    #[test]
+    fn one_that_is_not_there_is_no_good_news() {
+        let wanted = ["no-such-one"].map(|name| name.parse().unwrap());
+        let findings = examine(&wanted);
+        let [finding] = findings.as_slice() else { panic!("{findings:?}") };
+        assert_eq!(finding.state, State::Warning);
+        assert!(finding.message.contains("no-such-one"), "{finding:?}");
     }
 
     #[test]

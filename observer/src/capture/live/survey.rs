@@ -12,7 +12,7 @@ use netlink_packet_route::tc::TcHandle;
 use observer_common::config::{TC_EGRESS, TC_INGRESS};
 use observer_common::mark::MARK_EGRESS;
 
-pub use super::netns::survey::{n_other_namespaces, namespaces};
+pub use super::netns::survey::{missing_namespaces, n_other_namespaces, namespaces};
 use super::object::Object;
 use super::{Backend, CaptureError, Options, clsact, netlink, privileges};
 

@@ -33,11 +33,7 @@ pub(super) fn find(wanted: &[Namespace], known: &BTreeSet<u32>) -> Finds {
     let all = wanted.contains(&Namespace::All);
     let mut meant = known.clone();
     for namespace in wanted {
-        let path = match namespace {
-            Namespace::All => continue,
-            Namespace::Process(pid) => PathBuf::from(format!("/proc/{pid}/ns/net")),
-            Namespace::File(path) => path.clone(),
-        };
+        let Some(path) = namespace.path() else { continue };
         if let Some(inode) = visit::inode(&path) {
             there.entry(inode).or_insert(Found { name: None, path });
             // Once found, that of a process is `known`; the number may be another's by then.

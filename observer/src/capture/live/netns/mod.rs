@@ -121,11 +121,7 @@ impl Work {
         let mut warnings = Vec::new();
         let own = visit::own_inode();
         for namespace in &self.wanted {
-            let path = match namespace {
-                Namespace::All => continue,
-                Namespace::Process(pid) => format!("/proc/{pid}/ns/net").into(),
-                Namespace::File(path) => path.clone(),
-            };
+            let Some(path) = namespace.path() else { continue };
             match (visit::inode(&path), namespace) {
                 (Some(inode), _) if Some(inode) == own => warnings.push(format!(
                     "network namespace {namespace} is observer's own, which is watched anyway"
@@ -134,6 +130,9 @@ impl Work {
                 (None, Namespace::Process(pid)) => {
                     return Err(CaptureError::NoSuchProcess { pid: *pid });
                 }
+                (None, _) if path.exists() => warnings.push(format!(
+                    "{namespace} is no network namespace; watching for it to become one"
+                )),
                 (None, _) => warnings.push(format!(
                     "network namespace {namespace} does not exist; watching for it to appear"
                 )),
@@ -228,7 +227,12 @@ impl Work {
             Ok(result) => result,
             // It went between the look and the visit.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(CaptureError::system("enter it, which takes CAP_SYS_ADMIN")(error)),
+            Err(error) => Err(CaptureError::system(match error.raw_os_error() {
+                Some(libc::EPERM) => "enter it, which takes CAP_SYS_ADMIN",
+                // setns(2): the file is a namespace of another type.
+                Some(libc::EINVAL) => "enter it as a network namespace",
+                _ => "enter it",
+            })(error)),
         }
     }
 

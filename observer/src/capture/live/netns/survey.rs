@@ -11,6 +11,13 @@ pub fn n_other_namespaces() -> usize {
     find::find(&[Namespace::All], &BTreeSet::new()).there.len()
 }
 
+/// Those that were asked for by name or process and are not there, as they were written.
+pub fn missing_namespaces(wanted: &[Namespace]) -> Vec<String> {
+    let is_missing =
+        |namespace: &&Namespace| namespace.path().is_some_and(|path| visit::inode(&path).is_none());
+    wanted.iter().filter(is_missing).map(ToString::to_string).collect()
+}
+
 /// Those that were asked for and are there, as messages name them, and how many interfaces each
 /// has; an error says why it cannot be entered.
 pub fn namespaces(wanted: &[Namespace]) -> Vec<(String, Result<usize, String>)> {
