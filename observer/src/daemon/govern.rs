@@ -7,20 +7,27 @@ use super::worker::Worker;
 use crate::config::Config;
 use crate::drive::{Source, now};
 use crate::event::governor::{GovernorStats, GovernorStep};
-use crate::governor::{Cause, Change, Governor, Reported, Step, Usage};
+use crate::governor::{Budget, Cause, Change, Governor, Reported, Step, Usage};
 use crate::usage;
 
 #[derive(Debug)]
 pub(super) struct Govern {
     governor: Governor,
+    /// What it was made of.
+    asked: (Budget, Reported),
     measured: Option<(Instant, usage::Usage)>,
     last: Usage,
 }
 
 impl Govern {
     pub(super) fn new(config: &Config) -> Self {
-        let governor = Governor::new(config.governor.budget(), reported(config));
-        Self { governor, measured: None, last: Usage::default() }
+        let asked @ (budget, reported) = (config.governor.budget(), reported(config));
+        Self {
+            governor: Governor::new(budget, reported),
+            asked,
+            measured: None,
+            last: Usage::default(),
+        }
     }
 
     /// Called once a turn of the work loop. What to say to the operator.
@@ -47,13 +54,19 @@ impl Govern {
         change.map(|change| self.take(change, worker))
     }
 
-    /// After the configuration was read anew.
+    /// After the configuration was read anew. Where nothing of it concerns this, an interval that
+    /// has begun goes on: reloads in a row do not keep it from its measurements.
     pub(super) fn reconfigure<S: Source>(
         &mut self,
         config: &Config,
         worker: &mut Worker<S>,
     ) -> Option<String> {
-        let change = self.governor.reconfigure(config.governor.budget(), reported(config));
+        let asked @ (budget, reported) = (config.governor.budget(), reported(config));
+        if asked == self.asked {
+            return None;
+        }
+        self.asked = asked;
+        let change = self.governor.reconfigure(budget, reported);
         self.measured = None;
         worker.governor = (!config.governor.budget().is_none()).then(|| self.stats());
         change.map(|change| self.take(change, worker))

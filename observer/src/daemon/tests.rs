@@ -130,6 +130,22 @@ fn every_event_is_in_the_file_and_the_last_line_is_the_account() {
 }
 
 #[test]
+fn a_reload_that_changes_no_budget_leaves_the_governor_measuring() {
+    let mut config = Config::default();
+    config.governor.memory_bytes = 1 << 40;
+    let stop = AtomicBool::new(false);
+    let source =
+        Script { turns: Cell::new(1), sent: true, stop: &stop, fails: false, clock_shift: 0 };
+    let mut worker = Worker::new(source, engine(&config, 1));
+    let (mut govern, start) = (Govern::new(&config), monotonic());
+    assert_eq!(govern.turned(start, &mut worker), None);
+    assert_eq!(govern.reconfigure(&config, &mut worker), None);
+    assert_eq!(govern.turned(start + Duration::from_secs(1), &mut worker), None);
+    let stats = worker.governor.expect("one interval was measured");
+    assert!(stats.memory_bytes > 0, "{stats:?}");
+}
+
+#[test]
 fn statistics_come_at_their_interval() {
     let (lines, _) = run_script(4, Duration::from_nanos(1), false);
     // One in each of five turns, and one at the end.
