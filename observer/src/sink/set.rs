@@ -218,7 +218,7 @@ impl Running {
         };
         let Sink { name, queue_bytes, .. } = &self.config;
         Notices::new(sender.clone(), name).say(format!(
-            "{name} is too slow: its queue of {queue_bytes} bytes is full, {goes} dropped and \
+            "{name} does not keep up: its queue of {queue_bytes} bytes is full, {goes} dropped and \
              counted"
         ));
     }

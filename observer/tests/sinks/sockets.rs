@@ -29,7 +29,7 @@ fn a_stalled_receiver_delays_nobody_else_and_its_loss_is_exact() {
     assert!(stats.lost > n_pushed / 2, "{stats:?}");
     assert!(stats.waiting_bytes <= 262_144 + 200_000, "{stats:?}");
     assert_eq!(stats.lost_by.keys().collect::<Vec<_>>(), [&"queue_full"]);
-    assert_eq!(rig.said.iter().filter(|said| said.contains("stalled is too slow")).count(), 1);
+    assert_eq!(rig.said.iter().filter(|said| said.contains("stalled does not keep up")).count(), 1);
 
     let reader = std::thread::spawn(move || {
         let mut text = String::new();
