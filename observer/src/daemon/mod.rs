@@ -193,16 +193,14 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
             manager.reloading();
             match (orders.configuration)() {
                 Ok(new) => {
-                    let said = reload::apply(new, config, worker, &mut shared.sinks());
+                    let said = {
+                        let mut sinks = shared.sinks();
+                        reload::apply(new, config, worker, &mut sinks, shared.is_alone())
+                    };
                     said.iter().for_each(|what| (orders.say)(what));
-                    match shared.is_alone() {
-                        true => govern.reconfigure(config, worker).iter().for_each(|what| {
-                            (orders.say)(what);
-                        }),
-                        false if config.governor.budget().is_none() => {}
-                        false => {
-                            (orders.say)("[governor] needs a restart: there are several rings");
-                        }
+                    if shared.is_alone() {
+                        let said = govern.reconfigure(config, worker);
+                        said.iter().for_each(|what| (orders.say)(what));
                     }
                 }
                 Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),

@@ -10,14 +10,15 @@ use crate::drive::Source;
 use crate::sink::Sinks;
 
 /// Applies `new` to what runs under `running`, and makes `running` what holds from now on. What to
-/// say about it.
+/// say about it. `can_govern`: one engine has all flows, so that a budget can be kept.
 pub(super) fn apply<S: Source>(
     new: Config,
     running: &mut Config,
     worker: &mut Worker<S>,
     sinks: &mut Sinks,
+    can_govern: bool,
 ) -> Vec<String> {
-    let fixed = needs_restart(running, &new);
+    let mut fixed = needs_restart(running, &new);
     let mut changed = Vec::new();
     if running.http.headers != new.http.headers {
         running.http.headers = new.http.headers;
@@ -32,7 +33,9 @@ pub(super) fn apply<S: Source>(
         changed.push(format!("[shutdown] deadline is {:?}", new.shutdown.deadline));
         running.shutdown = new.shutdown.clone();
     }
-    if running.governor != new.governor {
+    if running.governor != new.governor && !can_govern {
+        fixed.push("[governor] (there are several rings)");
+    } else if running.governor != new.governor {
         let Governor { cpu_percent, memory_bytes, max_adjusted_count } = &new.governor;
         changed.push(format!(
             "[governor] cpu_percent is {cpu_percent}, memory_bytes {memory_bytes}, \

@@ -146,6 +146,24 @@ fn a_reload_that_changes_no_budget_leaves_the_governor_measuring() {
 }
 
 #[test]
+fn a_budget_is_applied_by_a_reload_unless_there_are_several_rings() {
+    let stop = AtomicBool::new(false);
+    let source =
+        Script { turns: Cell::new(1), sent: true, stop: &stop, fails: false, clock_shift: 0 };
+    let mut worker = Worker::new(source, engine(&Config::default(), 1));
+    let mut sinks = Sinks::open(&[]).unwrap();
+    let mut new = Config::default();
+    new.governor.memory_bytes = 1 << 40;
+    for (can_govern, after) in [(false, 0), (true, 1 << 40)] {
+        let mut running = Config::default();
+        let said = reload::apply(new.clone(), &mut running, &mut worker, &mut sinks, can_govern);
+        assert_eq!(running.governor.memory_bytes, after);
+        assert_eq!(said[0].contains("[governor]"), can_govern, "{said:?}");
+        assert_eq!(said.last().unwrap().contains("needs a restart"), !can_govern, "{said:?}");
+    }
+}
+
+#[test]
 fn statistics_come_at_their_interval() {
     let (lines, _) = run_script(4, Duration::from_nanos(1), false);
     // One in each of five turns, and one at the end.
