@@ -212,7 +212,8 @@ pub struct Origin {
     /// VLAN identifier (0 to 4095) of the outermost tag.
     pub vlan: Option<u16>,
     pub encapsulation: Option<Encapsulation>,
-    /// `bpf_get_socket_cookie`; 0 when the skb had no socket.
+    /// `bpf_get_socket_cookie`; 0 when the skb had no socket, or was not asked: a live capture asks on
+    /// the first segment of a half and once a second, for this and the next three.
     pub socket_cookie: u64,
     /// cgroup v2 id of the socket; 0 when unknown.
     pub cgroup_id: u64,

@@ -20,8 +20,8 @@ pub struct Kept {
 }
 
 /// Takes from the segment what is to be left out; an error when nothing remains. `is_next`: it
-/// begins where the half had ended so far; `is_known`: it
-/// acknowledges nothing that user space has not been shown.
+/// begins where the half had ended so far; `is_known`: it acknowledges nothing that user space has not
+/// been shown.
 #[inline(always)]
 pub fn cut(
     skb: &Skb,

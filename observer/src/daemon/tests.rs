@@ -87,6 +87,11 @@ fn exchange() -> [Segment<'static>; 2] {
     [request, response]
 }
 
+/// Nothing but what to stop and reload by.
+fn orders<'a>(stop: &'a AtomicBool, reload: &'a AtomicBool) -> Orders<'a> {
+    Orders { stop, reload, configuration: &|| Ok(Config::default()), duration: None, say: &|_| {} }
+}
+
 /// No worker beside the first.
 fn alone() -> Lanes<Script<'static>> {
     Lanes { workers: Vec::new(), bell: None }
@@ -99,13 +104,8 @@ fn run_script(turns: u32, interval: Duration, fails: bool) -> (String, anyhow::R
     let stop = AtomicBool::new(false);
     let source =
         Script { turns: Cell::new(turns), sent: false, stop: &stop, fails, clock_shift: 0 };
-    let orders = Orders {
-        stop: &stop,
-        reload: &AtomicBool::new(false),
-        configuration: &|| Ok(Config::default()),
-        duration: None,
-        say: &|_| {},
-    };
+    let reload = AtomicBool::new(false);
+    let orders = orders(&stop, &reload);
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     let worker = Worker::new(source, pipeline::Config::default());
     let config = Config { stats: config::Stats { interval }, ..Config::default() };
@@ -183,13 +183,8 @@ fn an_attached_client_gets_the_bytes_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let (path, socket) = (folder.path().join("events"), folder.path().join("s"));
     let stop = AtomicBool::new(false);
-    let orders = Orders {
-        stop: &stop,
-        reload: &AtomicBool::new(false),
-        configuration: &|| Ok(Config::default()),
-        duration: None,
-        say: &|_| {},
-    };
+    let reload = AtomicBool::new(false);
+    let orders = orders(&stop, &reload);
     let (server, mut tails) = Server::start(&socket, &control::Hello::default()).unwrap();
     let mut client = Connection::attach(&socket).unwrap();
     // The hello comes before the capture thread is asked; wait until it has been.
@@ -224,13 +219,8 @@ fn the_workers_beside_the_first_write_to_the_same_file_and_count_in_the_same_acc
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events");
     let stop = AtomicBool::new(false);
-    let orders = Orders {
-        stop: &stop,
-        reload: &AtomicBool::new(false),
-        configuration: &|| Ok(Config::default()),
-        duration: None,
-        say: &|_| {},
-    };
+    let reload = AtomicBool::new(false);
+    let orders = orders(&stop, &reload);
     let script = |turns| {
         let source = Script {
             turns: Cell::new(turns),
@@ -260,13 +250,8 @@ fn the_workers_beside_the_first_write_to_the_same_file_and_count_in_the_same_acc
 #[test]
 fn a_worker_that_fails_ends_the_daemon_with_its_error() {
     let stop = AtomicBool::new(false);
-    let orders = Orders {
-        stop: &stop,
-        reload: &AtomicBool::new(false),
-        configuration: &|| Ok(Config::default()),
-        duration: None,
-        say: &|_| {},
-    };
+    let reload = AtomicBool::new(false);
+    let orders = orders(&stop, &reload);
     let beside = AtomicBool::new(false);
     let script = |turns, stop, fails| {
         let source = Script { turns: Cell::new(turns), sent: false, stop, fails, clock_shift: 0 };

@@ -6,7 +6,7 @@ use std::fs;
 use super::Finding;
 use crate::capture::live::survey::version::{OLDEST, numbers};
 use crate::capture::live::survey::{self, Accepted};
-use crate::capture::live::{Backend, CaptureError};
+use crate::capture::live::{Backend, CaptureError, with_causes};
 use crate::config;
 
 pub(super) fn examine(backend: config::Backend) -> Vec<Finding> {
@@ -131,16 +131,6 @@ fn sockmap(redirectors: Option<&[String]>) -> Option<Finding> {
     Some(Finding::warning("sockmap", message).remedy(
         "switch socket acceleration off in the mesh or CNI that loaded it, if local traffic is missing",
     ))
-}
-
-fn with_causes(error: &CaptureError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 fn read(path: &str) -> Option<String> {

@@ -114,13 +114,8 @@ impl Source for Lane {
     fn detach(&mut self) {}
 
     fn apply(&mut self, directive: Directive) {
-        // The kernel may not know the flow any more; then its bytes keep coming.
-        let _ = match directive {
-            Directive::Skip { flow, from_high, until } => self.lane.skip(&flow, from_high, until),
-            Directive::Quiet(flow) => self.lane.quiet(&flow),
-            Directive::Forget(flow) => self.lane.forget(&flow),
-            Directive::LeaveOut(flow) => self.lane.leave_out(&flow),
-        };
+        // Where the kernel cannot be told, its bytes keep coming.
+        let _ = self.lane.apply(directive);
     }
 
     fn new_names(&mut self, mut tell: impl FnMut(Place, Option<&str>)) {

@@ -126,15 +126,8 @@ impl Source for Live {
     }
 
     fn apply(&mut self, directive: Directive) {
-        // The kernel may not know the flow any more; then its bytes keep coming.
-        let _ = match directive {
-            Directive::Skip { flow, from_high, until } => {
-                self.capture.skip(&flow, from_high, until)
-            }
-            Directive::Quiet(flow) => self.capture.quiet(&flow),
-            Directive::Forget(flow) => self.capture.forget(&flow),
-            Directive::LeaveOut(flow) => self.capture.leave_out(&flow),
-        };
+        // Where the kernel cannot be told, its bytes keep coming.
+        let _ = self.capture.apply(directive);
     }
 
     fn sample(&mut self, shift: u32) {

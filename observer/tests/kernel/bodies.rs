@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use observer::capture::live::{Backend, Capture, Options};
-use observer::segment::{Endpoint, FlowKey, SeqNumber, TcpFlags};
+use observer::segment::{Directive, Endpoint, FlowKey, SeqNumber, TcpFlags};
 
 use crate::needs::namespace;
 
@@ -122,14 +122,17 @@ fn user_space_leaves_out_a_body_and_quiets_a_tunnel_on_every_backend() {
         let (here, there) = (end(server.port()), end(client.local_addr().unwrap().port()));
         let flow = FlowKey::new(here, there);
         if quiet {
-            capture.quiet(&flow).unwrap();
+            capture.apply(Directive::Quiet(flow)).unwrap();
         } else {
             let until = SeqNumber(half.end.0.wrapping_add(BODY as u32));
-            capture.skip(&flow, flow.high == here, until).unwrap();
+            let from_high = flow.high == here;
+            capture.apply(Directive::Skip { flow, from_high, until }).unwrap();
         }
         // One that the kernel does not know is no error.
-        capture.skip(&FlowKey::new(end(1), end(2)), true, SeqNumber(9)).unwrap();
-        capture.quiet(&FlowKey::new(end(1), end(2))).unwrap();
+        let flow = FlowKey::new(end(1), end(2));
+        let until = SeqNumber(9);
+        capture.apply(Directive::Skip { flow, from_high: true, until }).unwrap();
+        capture.apply(Directive::Quiet(flow)).unwrap();
 
         let reader = std::thread::spawn(move || std::io::copy(&mut client, &mut std::io::sink()));
         accepted.write_all(&vec![b'x'; BODY]).unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use observer::capture::live::{
     Backend, Capture, CaptureError, HostFilter, Interfaces, Ledger, Options, TcAttach,
 };
-use observer::segment::{Endpoint, FlowKey, Hook, TcpFlags};
+use observer::segment::{Directive, Endpoint, FlowKey, Hook, TcpFlags};
 
 use crate::needs::{command, missing, namespace};
 
@@ -207,7 +207,7 @@ fn a_flow_that_user_space_forgets_is_emitted_no_more() {
     assert_eq!(before.flows, 1);
     let port = client.local_addr().unwrap().port();
     let end = |port| Endpoint::v4([127, 0, 0, 1], port);
-    capture.forget(&FlowKey::new(end(port), end(server))).unwrap();
+    capture.apply(Directive::Forget(FlowKey::new(end(port), end(server)))).unwrap();
     client.write_all(b"more").unwrap();
     accepted.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     Halves::default().drain(&mut capture);

@@ -1,5 +1,6 @@
 //! Why a capture did not start or stopped.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -65,6 +66,17 @@ pub enum CaptureError {
 
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },
+}
+
+/// The error and its causes in one line.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 impl CaptureError {

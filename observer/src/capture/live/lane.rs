@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::flows::Flows;
 use super::ring::{Polled, Reader, Ring};
 use crate::decode::decode;
-use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
+use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 
 /// A further ring of a [`super::Capture`] and all that a thread of its own needs to serve it.
 pub struct Lane {
@@ -74,34 +74,20 @@ impl Lane {
         self.clock.shift()
     }
 
-    /// As [`super::Capture::forget`].
-    pub fn forget(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.flows.forget(flow)
-    }
-
-    /// As [`super::Capture::skip`].
-    pub fn skip(
-        &mut self,
-        flow: &FlowKey,
-        from_high: bool,
-        until: SeqNumber,
-    ) -> Result<(), CaptureError> {
-        self.flows.skip(flow, from_high, until)
-    }
-
-    /// As [`super::Capture::leave_out`].
-    pub fn leave_out(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.flows.leave_out(flow)
+    /// Does what the engine asks. No error when the kernel does not know the flow any more; then its
+    /// bytes keep coming.
+    pub fn apply(&mut self, directive: Directive) -> Result<(), CaptureError> {
+        match directive {
+            Directive::Skip { flow, from_high, until } => self.flows.skip(&flow, from_high, until),
+            Directive::Quiet(flow) => self.flows.quiet(&flow),
+            Directive::Forget(flow) => self.flows.forget(&flow),
+            Directive::LeaveOut(flow) => self.flows.leave_out(&flow),
+        }
     }
 
     /// As [`super::Capture::entry`].
     pub fn entry(&self, flow: &FlowKey) -> Option<&'static str> {
         self.flows.entry(flow)
-    }
-
-    /// As [`super::Capture::quiet`].
-    pub fn quiet(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.flows.quiet(flow)
     }
 }
 

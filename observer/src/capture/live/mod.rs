@@ -31,6 +31,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use error::CaptureError;
+pub(crate) use error::with_causes;
 pub use lane::{Bell, Lane};
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
@@ -41,7 +42,7 @@ pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 use observer_common::config;
 
 use crate::capture::interfaces;
-use crate::segment::{FlowKey, Segment, SeqNumber, Timestamp};
+use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 use clock::Clock;
 use links::Links;
 use netns::Follower;
@@ -236,45 +237,26 @@ impl Capture {
         Ok(ledger)
     }
 
-    /// Turns a flow off: it is not HTTP after all, and the kernel emits nothing more of it until
-    /// a SYN starts a new connection between the same ends.
-    pub fn forget(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.first.forget(flow)
-    }
-
-    /// Leaves out the payload of one half up to a sequence number: a body that nobody asked for.
-    /// `from_high`: the half that the flow's higher endpoint sends. Ignored when that number has
-    /// passed, or when the kernel does not know the flow any more; then its bytes keep coming. At
-    /// most 2³¹ - 1 bytes from where the half is: for more, call again on the way.
+    /// Does what the engine asks of a flow. No error when the kernel does not know the flow any more,
+    /// or when what was to be left out has passed; then its bytes keep coming.
     ///
-    /// The segment that reaches the number still gives a record, and so do SYN, FIN, RST and DTH
-    /// and, once a second or so and every 256 MiB, one of those in between.
-    pub fn skip(
-        &mut self,
-        flow: &FlowKey,
-        from_high: bool,
-        until: SeqNumber,
-    ) -> Result<(), CaptureError> {
-        self.first.skip(flow, from_high, until)
-    }
-
-    /// Leaves out the payload of both halves for good: a tunnel. SYN, FIN, RST and DTH, and signs
-    /// of life as for [`Capture::skip`], still give records, without bytes; a SYN that starts a new
-    /// connection ends it.
-    pub fn quiet(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.first.quiet(flow)
+    /// - [`Directive::Forget`]: nothing more of it comes until a SYN starts a new connection between
+    ///   the same ends.
+    /// - [`Directive::Skip`]: at most 2³¹ - 1 bytes from where the half is; for more, ask again on
+    ///   the way. The segment that reaches the number still gives a record, and so do SYN, FIN, RST
+    ///   and DTH and, once a second or so and every 256 MiB, one of those in between.
+    /// - [`Directive::Quiet`]: the same signs of life, without bytes; a SYN that starts a new
+    ///   connection ends it.
+    /// - [`Directive::LeaveOut`]: as for `Forget`, or until the flow is among those that are kept
+    ///   and a request begins.
+    pub fn apply(&mut self, directive: Directive) -> Result<(), CaptureError> {
+        self.first.apply(directive)
     }
 
     /// Keeps one flow in 2 to the power of `shift`: `FlowKey::is_kept` tells which. The others are
-    /// left out where they begin, or from [`Capture::leave_out`] on.
+    /// left out where they begin, or from [`Directive::LeaveOut`] on.
     pub fn sample(&mut self, shift: u32) -> Result<(), CaptureError> {
         self.object.sample(shift)
-    }
-
-    /// Emits nothing more of a flow until a SYN starts a new connection between the same ends, or
-    /// until it is among those that are kept and a request begins.
-    pub fn leave_out(&mut self, flow: &FlowKey) -> Result<(), CaptureError> {
-        self.first.leave_out(flow)
     }
 
     /// What the entry of a flow says, for people; `None` where there is none.

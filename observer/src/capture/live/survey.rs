@@ -14,7 +14,7 @@ use observer_common::mark::MARK_EGRESS;
 
 pub use super::netns::survey::{missing_namespaces, n_other_namespaces, namespaces};
 use super::object::Object;
-use super::{Backend, CaptureError, Options, clsact, netlink, privileges};
+use super::{Backend, CaptureError, Options, clsact, netlink, privileges, with_causes};
 
 /// An interface and what hangs on it.
 #[derive(Clone, Debug)]
@@ -155,9 +155,9 @@ fn residents(
         })),
         // Before 6.6 there is no TCX, and nothing in it.
         Err(error) if super::tc::is_without_tcx(&error) => {}
-        Err(error) => return Err(chain(&error)),
+        Err(error) => return Err(with_causes(&error)),
     }
-    let filters = clsact::filters(ifindex, parent).map_err(|error| chain(&error))?;
+    let filters = clsact::filters(ifindex, parent).map_err(|error| with_causes(&error))?;
     found.extend(filters.into_iter().map(|filter| {
         let name = filter.name.unwrap_or(filter.kind);
         Resident { is_ours: is_ours(&name), name, place: Place::Filter }
@@ -189,17 +189,6 @@ fn named(program: &ProgramInfo) -> String {
 fn program_name(id: u32) -> String {
     let mut programs = loaded_programs().filter_map(Result::ok);
     programs.find(|program| program.id() == id).map_or(format!("program {id}"), |it| named(&it))
-}
-
-/// The error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 // include/uapi/linux/bpf.h

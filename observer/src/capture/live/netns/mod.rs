@@ -27,7 +27,7 @@ use self::find::{Finds, Found};
 use self::news::{News, Woken};
 use self::shared::Shared;
 use self::watched::{Watched, place};
-use super::{CaptureError, Interfaces, Options, TcAttach, links};
+use super::{CaptureError, Interfaces, Options, TcAttach, links, with_causes};
 use crate::capture::namespaces::Namespace;
 use crate::privileges;
 
@@ -195,7 +195,7 @@ impl Work {
         for (inode, found) in there {
             if let Err(error) = self.look_into(inode, &found, &own_links, warnings) {
                 let place = place(inode, found.name.as_deref());
-                let complaint = format!("not watching {place}: {}", chain(&error));
+                let complaint = format!("not watching {place}: {}", with_causes(&error));
                 if self.told.insert(inode, complaint.clone()).as_ref() != Some(&complaint) {
                     warnings.push(complaint);
                 }
@@ -252,15 +252,4 @@ const REST: u32 = 10;
 #[expect(clippy::disallowed_methods, reason = "how long a look took is no time of the capture's")]
 fn monotonic() -> Instant {
     Instant::now()
-}
-
-/// The error with its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
