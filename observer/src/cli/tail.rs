@@ -74,7 +74,12 @@ fn daemon(args: &TailArgs) -> Result<Option<Connection>, Failure> {
         return Ok(None);
     }
     let path = args.socket.as_deref().unwrap_or(Path::new(config::DEFAULT_SOCKET));
-    match Connection::attach(path) {
+    let attached = Connection::attach(path).and_then(|mut connection| {
+        // What comes once we say that we watch is to be shown.
+        connection.settle()?;
+        Ok(connection)
+    });
+    match attached {
         Ok(connection) => Ok(Some(connection)),
         Err(err) if args.socket.is_none() && is_absent(&err) => Ok(None),
         Err(err) => {

@@ -57,7 +57,8 @@ pub struct Capture {
     pub backend: Backend,
     /// Bytes of the ring buffer; rounded up to a power of two.
     pub ring_bytes: u32,
-    /// Rings of that size, each with a worker of its own; 0: one for every four CPUs, 16 at most.
+    /// Rings of that size, each with a worker of its own; 0: one for every four CPUs, 16 at most,
+    /// and two where there are two CPUs or more.
     pub rings: u32,
     /// Flows that the kernel remembers as HTTP.
     pub max_flows: u32,
@@ -293,10 +294,14 @@ impl Default for Http {
 
 impl Capture {
     /// How many rings there are on a machine of so many CPUs. One serves 250,000 exchanges a second
-    /// and more, and a worker beside the server it watches is in its way on a small machine.
+    /// and more; two are for small machines, where one worker would take its time from one CPU, and
+    /// whoever is busy on the others would wait for that one.
     pub fn n_rings(&self, n_cpus: usize) -> u32 {
         match self.rings {
-            0 => u32::try_from(n_cpus / 4).unwrap_or(MAX_AUTO_RINGS).clamp(1, MAX_AUTO_RINGS),
+            0 => {
+                let by_four = u32::try_from(n_cpus / 4).unwrap_or(MAX_AUTO_RINGS);
+                by_four.clamp(if n_cpus > 1 { 2 } else { 1 }, MAX_AUTO_RINGS)
+            }
             rings => rings,
         }
     }
@@ -314,7 +319,7 @@ impl Default for Capture {
             hosts: Vec::new(),
             backend: Backend::Auto,
             // Room for the bursts of a busy server between two wake-ups; touched only when used.
-            ring_bytes: 16 << 20,
+            ring_bytes: 8 << 20,
             rings: 0,
             max_flows: 65536,
             tls: true,

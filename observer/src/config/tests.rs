@@ -232,10 +232,10 @@ fn nonsense_names_the_key_the_value_and_the_range() {
 }
 
 #[test]
-fn there_is_a_ring_for_every_four_cpus_unless_the_user_says_how_many() {
+fn there_is_a_ring_for_every_four_cpus_and_two_on_small_machines_unless_the_user_says_how_many() {
     let capture = Capture::default();
-    let by_cpus = [1, 4, 7, 8, 64, 256].map(|n_cpus| capture.n_rings(n_cpus));
-    assert_eq!(by_cpus, [1, 1, 1, 2, 16, 16]);
+    let by_cpus = [1, 2, 4, 8, 12, 64, 256].map(|n_cpus| capture.n_rings(n_cpus));
+    assert_eq!(by_cpus, [1, 2, 2, 2, 3, 16, 16]);
     assert_eq!(Capture { rings: 3, ..capture }.n_rings(2), 3);
 }
 

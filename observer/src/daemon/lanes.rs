@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::worker::Worker;
+use super::worker::{IDLE, Worker};
 use crate::capture::live::Bell;
 use crate::drive::{Source, monotonic, now};
 use crate::event::stats::Snapshot;
+use crate::privileges;
 use crate::sink::Sinks;
 
 /// Workers to start beside the first one.
@@ -33,14 +34,21 @@ struct Left {
     turned: Instant,
     events: u64,
     engine: BTreeMap<&'static str, u64>,
+    /// Whether the events of that turn told of every header field.
+    headers: bool,
     failed: Option<anyhow::Error>,
 }
 
 impl Shared {
     /// For so many workers beside the first.
     pub(super) fn new(sinks: Sinks, n_lanes: usize, headers: bool) -> Self {
-        let left =
-            || Left { turned: monotonic(), events: 0, engine: BTreeMap::new(), failed: None };
+        let left = || Left {
+            turned: monotonic(),
+            events: 0,
+            engine: BTreeMap::new(),
+            headers,
+            failed: None,
+        };
         Self {
             sinks: Mutex::new(sinks),
             left: (0..n_lanes).map(|_| Mutex::new(left())).collect(),
@@ -64,9 +72,15 @@ impl Shared {
         self.sinks.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether later events tell of every header field.
+    /// Whether later events tell of every header field. Comes back when that holds for every worker,
+    /// which takes as long as one may wait for segments, and then once more at most.
     pub(super) fn report_headers(&self, headers: bool) {
         self.headers.store(headers, Ordering::Relaxed);
+        let deadline = monotonic() + 3 * IDLE;
+        let holds = || self.left.iter().all(|left| locked(left).headers == headers);
+        while !holds() && monotonic() < deadline {
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// Has every worker read what its ring still holds, and end. The capture has let go by now.
@@ -102,11 +116,12 @@ impl Shared {
 
     /// Leaves the numbers first, and the lines then: what sinks were offered is never more than what
     /// is said to have been made.
-    fn hand_over<S: Source>(&self, number: usize, worker: &mut Worker<S>) {
+    fn hand_over<S: Source>(&self, number: usize, worker: &mut Worker<S>, headers: bool) {
         if let Some(left) = self.left.get(number) {
             let (events, engine) = worker.numbers();
             let mut left = locked(left);
             (left.turned, left.events, left.engine) = (monotonic(), events, engine);
+            left.headers = headers;
         }
         if worker.is_due() {
             self.sinks().write(&mut worker.batch, now());
@@ -120,19 +135,26 @@ pub(super) fn work<S: Source<Error: Into<anyhow::Error>>>(
     number: usize,
     shared: &Shared,
 ) {
+    // It reads its ring and changes entries of maps that are open, for which nothing is needed.
+    privileges::keep_files_alone();
+    let mut headers = false;
     while !shared.stop.load(Ordering::Acquire) {
-        worker.report_headers(shared.headers.load(Ordering::Relaxed));
+        headers = shared.headers.load(Ordering::Relaxed);
+        worker.report_headers(headers);
         let result = worker.turn();
-        shared.hand_over(number, &mut worker);
+        shared.hand_over(number, &mut worker, headers);
         if let (Err(err), Some(left)) = (result, shared.left.get(number)) {
             locked(left).failed = Some(err.into());
             break;
         }
     }
     worker.finish();
-    shared.hand_over(number, &mut worker);
+    shared.hand_over(number, &mut worker, headers);
 }
 
 fn locked(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
     left.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// How often a reload looks whether every worker has followed.
+const LOOK: Duration = Duration::from_millis(5);

@@ -197,6 +197,7 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
                         let mut sinks = shared.sinks();
                         reload::apply(new, config, worker, &mut sinks, shared.is_alone())
                     };
+                    shared.report_headers(config.http.headers);
                     said.iter().for_each(|what| (orders.say)(what));
                     if shared.is_alone() {
                         let said = govern.reconfigure(config, worker);
@@ -205,7 +206,6 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
                 }
                 Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),
             }
-            shared.report_headers(config.http.headers);
             manager.ready("reloaded");
             stats_due = stats_due.min(monotonic() + config.stats.interval);
         }

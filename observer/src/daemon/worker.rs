@@ -97,4 +97,4 @@ fn take(event: &Event, batch: &mut Batch, metrics: &mut Option<Metrics>) {
 }
 
 /// The longest wait for segments: two looks a second at clients, sinks and the service manager.
-const IDLE: Duration = Duration::from_millis(500);
+pub(super) const IDLE: Duration = Duration::from_millis(500);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{LateNames, Place, Source};
-use crate::capture::live::{self, CaptureError, ElsewhereNames};
+use crate::capture::live::{self, CaptureError, ElsewhereNames, OwnNames};
 use crate::event::stats::Ledger;
 use crate::segment::{Directive, Segment, Timestamp};
 
@@ -15,12 +15,36 @@ use crate::segment::{Directive, Segment, Timestamp};
 pub struct Lane {
     lane: live::Lane,
     names: Arc<Names>,
-    elsewhere: Option<ElsewhereNames>,
+    late: LateSources,
     /// The names that the engine has been told, and which version of them.
     told: BTreeMap<Place, String>,
     version: u64,
-    /// The version of `elsewhere` that they hold.
-    told_elsewhere: Option<u64>,
+    /// What of `late` they hold.
+    told_late: Versions,
+}
+
+/// Whom to ask for a name while segments come.
+#[derive(Clone)]
+pub(super) struct LateSources {
+    /// Nobody but lanes has to: the first ring is read by who attaches.
+    pub(super) own: Option<OwnNames>,
+    pub(super) elsewhere: Option<ElsewhereNames>,
+}
+
+/// How often what they know has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Versions {
+    own: Option<u64>,
+    elsewhere: Option<u64>,
+}
+
+impl LateSources {
+    pub(super) fn versions(&self) -> Versions {
+        Versions {
+            own: self.own.as_ref().map(OwnNames::version),
+            elsewhere: self.elsewhere.as_ref().map(ElsewhereNames::version),
+        }
+    }
 }
 
 /// The names of what is watched, and how often they have changed.
@@ -33,13 +57,13 @@ pub(super) struct Names {
 #[derive(Clone, Default)]
 struct Table {
     names: BTreeMap<Place, String>,
-    elsewhere: Option<u64>,
+    late: Versions,
 }
 
 impl Names {
-    /// `elsewhere`: which version of the names in other namespaces is among them.
-    pub(super) fn set(&self, names: &BTreeMap<Place, String>, elsewhere: u64) {
-        *self.lock() = Table { names: names.clone(), elsewhere: Some(elsewhere) };
+    /// `late`: what of those that can be asked is among them.
+    pub(super) fn set(&self, names: &BTreeMap<Place, String>, late: Versions) {
+        *self.lock() = Table { names: names.clone(), late };
         self.version.fetch_add(1, Ordering::Release);
     }
 
@@ -62,32 +86,26 @@ pub(super) fn tell_changes(
     }
 }
 
-/// `told`: the version of `names` that the engine knows.
-pub(super) fn late_names(names: ElsewhereNames, told: Option<u64>) -> LateNames {
-    let current = names.clone();
+/// `told`: what the engine knows of theirs.
+pub(super) fn late_names(sources: LateSources, told: Versions) -> LateNames {
+    let current = sources.clone();
     LateNames {
-        have_changed: Box::new(move || Some(current.version()) != told),
+        have_changed: Box::new(move || current.versions() != told),
         of: Box::new(move |place| match place {
-            Place::Interface { netns, ifindex } => names.interface(netns, ifindex),
-            Place::Netns(netns) => names.netns(netns),
+            Place::Interface { netns: 0, ifindex } => sources.own.as_ref()?.interface(ifindex),
+            Place::Interface { netns, ifindex } => {
+                sources.elsewhere.as_ref()?.interface(netns, ifindex)
+            }
+            Place::Netns(netns) => sources.elsewhere.as_ref()?.netns(netns),
         }),
     }
 }
 
 impl Lane {
-    pub(super) fn new(
-        lane: live::Lane,
-        names: &Arc<Names>,
-        elsewhere: Option<ElsewhereNames>,
-    ) -> Self {
-        Self {
-            lane,
-            names: Arc::clone(names),
-            elsewhere,
-            told: BTreeMap::new(),
-            version: 0,
-            told_elsewhere: None,
-        }
+    pub(super) fn new(lane: live::Lane, names: &Arc<Names>, late: LateSources) -> Self {
+        let names = Arc::clone(names);
+        let told_late = Versions::default();
+        Self { lane, names, late, told: BTreeMap::new(), version: 0, told_late }
     }
 }
 
@@ -124,14 +142,14 @@ impl Source for Lane {
             return;
         }
         self.version = version;
-        let Table { names, elsewhere } = self.names.lock().clone();
+        let Table { names, late } = self.names.lock().clone();
         tell_changes(&self.told, &names, &mut tell);
         self.told = names;
-        self.told_elsewhere = elsewhere;
+        self.told_late = late;
     }
 
     fn late_names(&self) -> Option<LateNames> {
-        self.elsewhere.clone().map(|names| late_names(names, self.told_elsewhere))
+        Some(late_names(self.late.clone(), self.told_late))
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

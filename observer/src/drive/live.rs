@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use super::lane::Lane;
-use super::lane::{Names, late_names, tell_changes};
+use super::lane::{LateSources, Names, Versions, late_names, tell_changes};
 use super::{LateNames, Place, Source};
 use crate::capture::interfaces;
 use crate::capture::live::{
@@ -22,6 +22,8 @@ pub struct Live {
     /// The names that the engine has been told, and as of which version of the capture's.
     told: BTreeMap<Place, String>,
     version: Option<(u64, u64)>,
+    /// What of the names in other namespaces was among them.
+    told_late: Versions,
     /// The same, for the lanes.
     names: Arc<Names>,
 }
@@ -62,7 +64,13 @@ pub fn start(
         watch_tls: config.tls,
         ..Options::default()
     })?;
-    Ok(Live { capture, told: BTreeMap::new(), version: None, names: Arc::default() })
+    Ok(Live {
+        capture,
+        told: BTreeMap::new(),
+        version: None,
+        told_late: Versions::default(),
+        names: Arc::default(),
+    })
 }
 
 impl Live {
@@ -82,8 +90,18 @@ impl Live {
     /// The rings behind the first, and what ends their waits. Taken once.
     pub fn take_lanes(&mut self) -> (Vec<Lane>, Arc<Bell>) {
         let lanes = self.capture.take_lanes().into_iter();
-        let lane = |lane| Lane::new(lane, &self.names, self.capture.elsewhere_names());
+        let late = self.late_for_lanes();
+        let lane = |lane| Lane::new(lane, &self.names, late.clone());
         (lanes.map(lane).collect(), self.capture.bell())
+    }
+
+    /// The capture itself knows every interface of this namespace that its own ring shows.
+    fn late(&self) -> LateSources {
+        LateSources { own: None, elsewhere: self.capture.elsewhere_names() }
+    }
+
+    fn late_for_lanes(&self) -> LateSources {
+        LateSources { own: Some(self.capture.own_names()), ..self.late() }
     }
 
     /// What the kernel holds of a flow, for people.
@@ -141,6 +159,9 @@ impl Source for Live {
             return;
         }
         self.version = Some(version);
+        // Before what they stand for is looked at: what changes meanwhile counts as a change.
+        self.told_late = self.late().versions();
+        let of_lanes = self.late_for_lanes().versions();
         let elsewhere = self.capture.elsewhere();
         let mut now = BTreeMap::new();
         for link in self.capture.interfaces() {
@@ -153,13 +174,13 @@ impl Source for Live {
             now.insert(Place::Netns(netns), name.unwrap_or_default());
         }
         tell_changes(&self.told, &now, &mut tell);
-        self.names.set(&now, version.1);
+        self.names.set(&now, of_lanes);
         self.told = now;
     }
 
     fn late_names(&self) -> Option<LateNames> {
-        let told = self.version.map(|(_, elsewhere)| elsewhere);
-        self.capture.elsewhere_names().map(|names| late_names(names, told))
+        let late = self.late();
+        late.elsewhere.is_some().then(|| late_names(late, self.told_late))
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

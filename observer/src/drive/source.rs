@@ -214,11 +214,16 @@ fn tell(engine: &mut Pipeline, place: Place, name: Option<&str>) {
     }
 }
 
-/// The first segment from another namespace may be faster than the news of it.
+/// The first segment from a new interface, or from another namespace, may be faster than the news of
+/// it.
 fn learn(engine: &mut Pipeline, origin: &Origin, names: &LateNames) {
     let Origin { netns, ifindex, .. } = *origin;
+    let have_changed = (names.have_changed)();
+    if netns == 0 && !have_changed {
+        return;
+    }
     // The number of a namespace that is gone may have been given to another already.
-    if netns == 0 || (engine.knows_interface(netns, ifindex) && !(names.have_changed)()) {
+    if engine.knows_interface(netns, ifindex) && (netns == 0 || !have_changed) {
         return;
     }
     for place in [Place::Interface { netns, ifindex }, Place::Netns(netns)] {

@@ -185,7 +185,10 @@ impl Seen {
 fn attach(socket: Option<&Path>) -> Result<Option<Connection>, String> {
     let path = socket.unwrap_or(Path::new(config::DEFAULT_SOCKET));
     match Connection::attach(path) {
-        Ok(connection) => Ok(Some(connection)),
+        Ok(mut connection) => match connection.settle() {
+            Ok(()) => Ok(Some(connection)),
+            Err(err) => Err(err.to_string()),
+        },
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(err) if err.kind() == std::io::ErrorKind::ConnectionRefused => Ok(None),
         Err(err) => Err(err.to_string()),

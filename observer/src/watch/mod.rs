@@ -198,7 +198,7 @@ impl Watch {
         self
     }
 
-    /// Bytes of the ring buffer between kernel and test, 16 MiB unless told otherwise; without
+    /// Bytes of the ring buffer between kernel and test, 8 MiB unless told otherwise; without
     /// meaning for files. What it has no room for is lost and counted.
     #[cfg(feature = "live")]
     #[must_use]

@@ -57,6 +57,11 @@ fn measure() -> i64 {
     unix - (before + (after - before) / 2)
 }
 
+/// `CLOCK_MONOTONIC`, from a start that all threads share.
+pub(super) fn monotonic() -> Duration {
+    Duration::from_nanos(u64::try_from(read(libc::CLOCK_MONOTONIC)).unwrap_or(0))
+}
+
 fn read(clock: libc::clockid_t) -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is valid; both clocks exist on every Linux, so the call cannot fail.

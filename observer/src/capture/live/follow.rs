@@ -47,6 +47,7 @@ impl Capture {
 
     fn let_go(&mut self, ifindex: u32) {
         self.attached.remove(&ifindex);
+        self.names.forget(ifindex);
         self.refused.remove(&ifindex);
         match &mut self.tap {
             Tap::Tc(taps) => taps.forget(ifindex),
@@ -70,6 +71,7 @@ impl Capture {
             // Attaching goes by name, and the name may be another's by now.
             return;
         }
+        self.names.tell(&link);
         let result = match &mut self.tap {
             Tap::Tc(taps) if is_new => taps.attach(&mut self.object, &link),
             Tap::Socket(socket) if is_new => socket.add(&mut self.object, &link),

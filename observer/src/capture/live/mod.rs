@@ -14,6 +14,7 @@ mod lane;
 mod ledger;
 mod links;
 mod marker;
+mod names;
 mod netlink;
 mod netns;
 mod object;
@@ -36,6 +37,7 @@ pub use lane::{Bell, Lane};
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
 pub use marker::{Marked, Marker, Selection};
+pub use names::OwnNames;
 pub use netns::{Elsewhere, ElsewhereNames};
 pub use options::{Backend, HostFilter, Interfaces, Options, TcAttach};
 
@@ -64,6 +66,7 @@ pub struct Capture {
     wanted: Interfaces,
     is_detached: bool,
     attached: BTreeMap<u32, Interface>,
+    names: OwnNames,
     /// Interfaces that could not be watched, and were complained about.
     refused: BTreeSet<u32>,
     /// Counts the changes of `attached`.
@@ -88,6 +91,8 @@ impl Capture {
         let present = links.list()?;
         let chosen = choose(options, &present, &mut warnings)?;
         clsact::sweep(&present);
+        let names = OwnNames::default();
+        chosen.iter().for_each(|link| names.tell(link));
         let mut object = Object::load(options)?;
         let tap = match options.backend {
             Backend::Tc => tap_tc(&mut object, options, &chosen, &mut warnings)?,
@@ -139,6 +144,7 @@ impl Capture {
             wanted: options.interfaces.clone(),
             is_detached: false,
             attached: attached.into_iter().map(|link| (link.ifindex, link)).collect(),
+            names,
             refused: BTreeSet::new(),
             version: 0,
             reconcile_due,
@@ -213,6 +219,11 @@ impl Capture {
     /// The name of a watched interface.
     pub fn interface_name(&self, ifindex: u32) -> Option<&str> {
         self.attached.get(&ifindex).map(|link| link.name.as_str())
+    }
+
+    /// The names of this namespace's interfaces, for who reads the rings behind the first.
+    pub fn own_names(&self) -> OwnNames {
+        self.names.clone()
     }
 
     /// Counts the changes of [`Capture::interfaces`] and of [`Capture::elsewhere`].

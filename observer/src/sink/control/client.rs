@@ -52,6 +52,22 @@ impl Connection {
         Ok(this)
     }
 
+    /// Waits until the daemon has taken us on: what it tells from then on reaches us. It says so with
+    /// its totals, between two looks at its rings, which are half a second apart when nothing comes.
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        while memchr::memchr(b'\n', &self.received).is_none() {
+            match self.fill() {
+                // It has closed: the next `receive` says that.
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => break,
+                Err(err) => return Err(err),
+            }
+        }
+        self.stream.set_read_timeout(Some(TICK))
+    }
+
     /// The next whole lines; returns at once when there are some, and after a tenth of a second
     /// at the latest.
     pub fn receive(&mut self) -> io::Result<Received<'_>> {

@@ -20,7 +20,7 @@ use observer_common::ring::Sleeper;
 use self::consumer::Consumer;
 use self::mapping::Mapping;
 use self::maps::Word;
-use super::CaptureError;
+use super::{CaptureError, clock};
 
 pub(super) use self::maps::{Ring, make};
 
@@ -83,7 +83,7 @@ impl Reader {
         let beside = if !self.caught_up {
             false
         } else if self.is_ticking {
-            self.tick(timeout.min(TICK))?
+            self.tick(timeout.min(to_next_tick()))?
         } else {
             let mut woken = self.sleep(timeout)?;
             if woken.ring {
@@ -103,11 +103,24 @@ impl Reader {
     /// Lets records gather until `timeout` or the fill mark. True when the other descriptor has something.
     fn tick(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
-        // SAFETY: the array has room for as many events as the call is told.
-        let n = unsafe {
-            libc::epoll_wait(self.ticker.as_raw_fd(), events.as_mut_ptr(), 2, millis(timeout))
+        let timeout = libc::timespec {
+            tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
         };
-        let n = self.waited(n)?;
+        // SAFETY: the array has room for as many events as the call is told, the time is valid, and
+        // there is no set of signals.
+        let n = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                self.ticker.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len(),
+                &raw const timeout,
+                std::ptr::null::<libc::sigset_t>(),
+                0_usize,
+            )
+        };
+        let n = self.waited(i32::try_from(n).unwrap_or(-1))?;
         Ok(events.iter().take(n).any(|event| { event.u64 } == TOKEN_BESIDE))
     }
 
@@ -172,6 +185,14 @@ fn ticker(ring: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
         }
     }
     Ok(ticker)
+}
+
+/// The ticks of all readers fall on the same moments. Where a server and its client keep two CPUs
+/// busy by turns, two workers that run at once, one on each, take time from both; one after the
+/// other, each would make both wait.
+fn to_next_tick() -> Duration {
+    let passed = clock::monotonic().as_nanos() % TICK.as_nanos();
+    TICK - Duration::from_nanos(u64::try_from(passed).unwrap_or(0))
 }
 
 /// Rounded up, so that a short wait is no busy loop.
