@@ -6,6 +6,7 @@
 //! rather than wall time where a load is paced. `lab` is the place, `workload` the load, `peer` who
 //! watches, `measure` one run, `report` what comes out.
 
+mod flame;
 mod lab;
 mod lines;
 mod load;
@@ -79,14 +80,22 @@ pub(crate) struct Options {
 enum What {
     /// How fast captures are read, beside other tools; needs no root
     Offline(offline::Options),
+    /// Draw where the time goes while observer watches a load
+    Flame(flame::Options),
 }
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     if let Some(What::Offline(options)) = &options.what {
         return offline::bench(options);
     }
-    let observer = match &options.observer {
+    let flame = match &options.what {
+        Some(What::Flame(flame)) => Some(flame),
+        _ => None,
+    };
+    let given = flame.map_or(&options.observer, |flame| &flame.observer);
+    let observer = match given {
         Some(observer) => observer.canonicalize().context("there is no such observer")?,
+        None if flame.is_some() => flame::build()?,
         None => workspace::build(&Runner::new())?,
     };
     if !runner::is_root() {
@@ -106,6 +115,9 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     println!("{}", scene.line());
     let lab = Lab::new()?;
     let nginx = Nginx::start(&lab)?;
+    if let Some(flame) = flame {
+        return flame::flame(flame, &lab, &nginx, &observer);
+    }
     let seconds = if options.quick { 1 } else { options.seconds };
     let rings = options.rings;
     let bench = Bench { lab: &lab, nginx: &nginx, observer: &observer, seconds, rings };

@@ -197,6 +197,7 @@ const PEERS: &[Tool] = &[
     same("ngrep", "a peer: segments as text", "ngrep"),
     same("httpry", "a peer: a line for each request and response", "httpry"),
     same("iperf3", "traffic that is no HTTP, as much as there can be", "iperf3"),
+    Tool { debian: "linux-perf", ..same("perf", "samples for flame graphs", "perf") },
 ];
 
 /// What old kernels are booted with.
