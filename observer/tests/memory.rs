@@ -37,7 +37,7 @@ const REQUEST: &[u8] = b"GET /a HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: te
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nServer: test\r\n\r\nok";
 
 /// The most that an idle connection may cost, with its share of the tables.
-const MOST_BYTES: usize = 1_500;
+const MOST_BYTES: usize = 690;
 
 /// What is left when the connections have ended, at most: the engine's own few tables.
 const MOST_LEFT: usize = 64 << 10;

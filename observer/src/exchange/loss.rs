@@ -31,9 +31,8 @@ impl Pairer {
     fn is_alone(&self, pending: &Pending) -> bool {
         let Some(request) = pending.exchange.request.as_ref() else { return false };
         !pending.behind_gap
-            || self.last_response.is_some_and(|response| {
-                response.acked >= Some(request.first.offset)
-                    && request.first.acked > Some(response.offset)
+            || self.last_response.is_some_and(|(offset, acked)| {
+                acked >= request.first.offset && request.first.acked > Some(offset)
             })
     }
 

@@ -16,12 +16,12 @@
 //! Knows messages, not bytes.
 
 mod loss;
+mod queue;
 mod rest;
 mod rules;
 mod told;
 
-use std::collections::VecDeque;
-
+use self::queue::Queue;
 use self::rules::{
     asked, asks_before_body, incomplete, is_interim, may_answer, orphan_request, unfinished,
 };
@@ -29,7 +29,7 @@ use self::rules::{
 pub use self::told::Told;
 use crate::http::Asked;
 use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Name, Pairing, Takeover};
-use crate::segment::Timestamp;
+use crate::segment::{Offset, Timestamp};
 
 /// How the flow ended, seen from the exchanges that were open then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,13 +64,13 @@ const MAX_INTERIM: usize = 16;
 /// Pairs the messages of one flow.
 #[derive(Debug)]
 pub struct Pairer {
-    pending: VecDeque<Pending>,
+    pending: Queue<Pending>,
     /// Index into `pending` of the exchange whose response is being read.
     answering: bool,
     /// The request that is being read is the last of `pending`.
     asking: bool,
     next_index: u64,
-    limit: usize,
+    limit: u32,
     /// Responses may be missing since the last pair.
     responses_lost: bool,
     /// Requests may be missing before the next one.
@@ -79,17 +79,17 @@ pub struct Pairer {
     malformed_request: bool,
     /// The client was seen to ask before it had read the answer to an earlier request.
     pipelines: bool,
-    /// Where the last response began.
-    last_response: Option<Mark>,
+    /// Where the last response began, and what its sender had received.
+    last_response: Option<(Offset, Offset)>,
     /// A response without a request is being read; it is last to be told.
     orphan: Option<Box<Exchange>>,
 }
 
 impl Pairer {
     /// `limit` bounds the requests that wait at once.
-    pub fn new(limit: usize) -> Self {
+    pub fn new(limit: u32) -> Self {
         Self {
-            pending: VecDeque::new(),
+            pending: Queue::default(),
             answering: false,
             asking: false,
             next_index: FIRST_INDEX,
@@ -115,7 +115,7 @@ impl Pairer {
 
     /// A request head was read.
     pub fn handle_request(&mut self, mut message: Message, out: &mut Told) {
-        if self.pending.len() >= self.limit
+        if self.pending.len() >= self.limit as usize
             && let Some(mut oldest) = self.pending.pop_front()
         {
             self.answering = false;
@@ -210,7 +210,7 @@ impl Pairer {
 
     /// The response to the request found last, or one without a request.
     pub fn handle_response(&mut self, mut message: Message, out: &mut Told) {
-        self.last_response = Some(message.first);
+        self.last_response = message.first.acked.map(|acked| (message.first.offset, acked));
         if self.answering
             && let Some(front) = self.pending.front_mut()
         {

@@ -58,6 +58,11 @@ impl Outlook {
         self.doubt.is_some()
     }
 
+    /// Nothing is known of the next message.
+    pub(super) fn is_clear(&self) -> bool {
+        !self.closes && !self.last && self.doubt.is_none()
+    }
+
     pub(super) fn is_last(&self) -> bool {
         self.last
     }

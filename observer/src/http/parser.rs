@@ -81,6 +81,16 @@ impl Parser {
         }
     }
 
+    /// Before a start line, in sync, and nothing that was read says anything of what comes: another
+    /// parser that is new would go on the same.
+    pub fn is_as_new(&self) -> bool {
+        matches!(self.state, State::Idle)
+            && self.n_empty == 0
+            && self.gather.n_kept() == 0
+            && self.resync.is_empty()
+            && self.outlook.is_clear()
+    }
+
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
         self.gather.n_kept()

@@ -32,6 +32,10 @@ pub(super) struct Found {
 }
 
 impl Resync {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Bytes are missing: what was collected leads nowhere.
     pub(super) fn handle_gap(&mut self) {
         self.0 = None;

@@ -16,7 +16,7 @@ pub(super) fn tell_flagged(
     facts: &Facts,
     out: &mut Output,
 ) {
-    let Some(dth) = facts.half(side).dth.as_deref() else { return };
+    let Some(dth) = facts.half(side).dth() else { return };
     push(dth, side, client, index, DthPhase::Flagged, dth.time, facts, out);
 }
 
@@ -30,7 +30,7 @@ pub(super) fn tell_end(
 ) {
     for side in [Side::Low, Side::High] {
         let half = facts.half(side);
-        let Some(dth) = half.dth.as_deref() else { continue };
+        let Some(dth) = half.dth() else { continue };
         let closed = match client {
             Some(client) => closed(cause, client, None),
             None => Closed { direction: None, ..closed(cause, side, None) },
@@ -65,7 +65,7 @@ fn push(
         direction: client.map(|client| towards(side, client)),
         index: index.filter(|_| !dth.bare),
         handshake: dth.handshake,
-        offset: (!facts.half(side).midstream).then_some(dth.at.since(facts.half(side).begin)),
+        offset: (!facts.half(side).midstream).then_some(dth.at.since(facts.half(side).begin())),
         n_segments: dth.n_segments,
         phase,
         capture: out.capture(&facts.origin),

@@ -13,14 +13,24 @@ use crate::tcp::What;
 /// that they are read as HTTP.
 const MAX_HELD: usize = 64 << 10;
 
+/// What is kept back, in the order in which it came.
+#[derive(Debug, Default)]
+pub(super) struct Held(Vec<(Mark, Vec<u8>)>);
+
+impl Held {
+    pub(super) fn into_parts(self) -> Vec<(Mark, Vec<u8>)> {
+        self.0
+    }
+}
+
 impl Connection {
     /// Keeps client bytes back while a takeover is undecided. Returns whether it did.
     pub(super) fn hold(&mut self, mark: Mark, what: What<'_>) -> bool {
         let Some(held) = self.held.as_mut() else { return false };
-        let n_held: usize = held.iter().map(|(_, bytes)| bytes.len()).sum();
+        let n_held: usize = held.0.iter().map(|(_, bytes)| bytes.len()).sum();
         match what {
             What::Bytes(bytes) if n_held.saturating_add(bytes.len()) <= MAX_HELD => {
-                held.push((mark, bytes.to_vec()));
+                held.0.push((mark, bytes.to_vec()));
                 true
             }
             _ => false,
@@ -32,7 +42,7 @@ impl Connection {
         if let (Part::Bytes(rest), Some(held)) = (&input.what, self.held.as_mut())
             && !rest.is_empty()
         {
-            held.push((input.mark, rest.to_vec()));
+            held.0.push((input.mark, rest.to_vec()));
             input.what = Part::Bytes(&[]);
         }
     }
@@ -40,11 +50,11 @@ impl Connection {
     /// The takeover did not happen, or cannot be waited for: what was held is HTTP, up to the next
     /// request for a takeover.
     pub(super) fn release_held(&mut self, out: &mut Output) {
-        let mut released = self.held.take().unwrap_or_default().into_iter();
+        let mut released = self.held.take().map(|held| held.0).unwrap_or_default().into_iter();
         while let Some((mark, bytes)) = released.next() {
             self.read(Role::Request, Input { mark, what: Part::Bytes(&bytes) }, out);
             if let Some(held) = self.held.as_mut() {
-                held.extend(released);
+                held.0.extend(released);
                 return;
             }
         }

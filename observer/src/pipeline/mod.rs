@@ -12,16 +12,16 @@ mod tunnels;
 
 use std::collections::VecDeque;
 
-use self::connection::Connection;
+use self::connection::{Connection, Spare};
 use self::names::Names;
 use crate::event::{Capture, Event, FlowFacts, HttpExchange, Integrity, Redactor};
 use crate::message::{Exchange, Pairing, State};
-use crate::segment::{Directive, Encapsulation, Hook, Origin, Segment, TcpFlags, Timestamp};
-use crate::tcp::{Facts, FlowTable, Limits, Side, TableStats};
+use crate::segment::{Directive, Encapsulation, Hook, Segment, TcpFlags, Timestamp};
+use crate::tcp::{Facts, FlowTable, HalfFacts, Limits, Place, Side, TableStats};
 
 /// Requests that may wait for their responses on one flow (Zeek bounds them at 100, Suricata at
 /// 512 transactions).
-const MAX_PENDING: usize = 512;
+const MAX_PENDING: u32 = 512;
 
 /// What the engine keeps, and how much of it. Every bound has a counter in [`Stats`].
 #[derive(Clone, Debug)]
@@ -95,6 +95,7 @@ impl Pipeline {
             names: Names::default(),
             shed: Shed::default(),
             stats: Stats::default(),
+            spare: Spare::default(),
         };
         Self { flows, output }
     }
@@ -189,6 +190,8 @@ struct Output {
     names: Names,
     shed: Shed,
     stats: Stats,
+    /// Parsers that no half needs now.
+    spare: Spare,
 }
 
 impl Output {
@@ -231,12 +234,12 @@ impl Output {
         let lost_before = if whole { lost_before } else { 0 };
         let redacted = self.config.redactor.redact(&mut exchange);
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
-        let both = |f: fn(&crate::tcp::HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
+        let both = |f: fn(&HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
         let mut flow = self.flow_facts(client, facts);
         if inside.is_empty() {
-            let request = dth::is_flagged(exchange.request.as_ref(), ours.dth.as_deref());
+            let request = dth::is_flagged(exchange.request.as_ref(), ours.dth());
             let mut answers = exchange.interim.iter().chain(&exchange.response);
-            flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth.as_deref())));
+            flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth())));
         }
         let event = HttpExchange {
             exchange,
@@ -244,9 +247,9 @@ impl Output {
             flow,
             integrity: Integrity {
                 midstream: ours.midstream || theirs.midstream,
-                overlap_conflicts: both(|h| h.overlap_conflicts),
-                ring_loss: both(|h| h.records_lost).saturating_sub(lost_before),
-                damaged_segments: both(|h| h.damaged),
+                overlap_conflicts: both(HalfFacts::overlap_conflicts),
+                ring_loss: both(HalfFacts::records_lost).saturating_sub(lost_before),
+                damaged_segments: both(HalfFacts::damaged),
             },
             headers: self.config.headers && !self.shed.headers,
             redacted,
@@ -261,7 +264,7 @@ impl Output {
             adjusted_count: facts.adjusted_count,
             client: facts.endpoint(client),
             server: facts.endpoint(client.opposite()),
-            handshake_ns: facts.handshake_ns,
+            handshake_ns: facts.handshake_ns(),
             srtt_us: facts.srtt_us,
             retransmissions: ours.retransmissions.saturating_add(theirs.retransmissions),
             dth: (ours.flags.contains(TcpFlags::DTH), theirs.flags.contains(TcpFlags::DTH)),
@@ -269,7 +272,7 @@ impl Output {
         }
     }
 
-    fn capture(&self, origin: &Origin) -> Capture {
+    fn capture(&self, origin: &Place) -> Capture {
         let (hook, backend) = match origin.hook {
             Hook::TcIngress => ("tc_ingress", "tc"),
             Hook::TcEgress => ("tc_egress", "tc"),

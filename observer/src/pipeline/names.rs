@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::event::Netns;
-use crate::segment::Origin;
+use crate::tcp::Place;
 
 /// By namespace (0 is observer's own) and index; the namespace itself has index 0.
-type Place = (u32, u32);
+type Key = (u32, u32);
 
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    known: BTreeMap<Place, Known>,
+    known: BTreeMap<Key, Known>,
     /// Places that are gone, the first of them first. One that came back is passed over.
-    gone: VecDeque<Place>,
+    gone: VecDeque<Key>,
 }
 
 #[derive(Debug)]
@@ -60,17 +60,17 @@ impl Names {
         self.known.contains_key(&(netns, ifindex))
     }
 
-    pub(super) fn interface(&self, origin: &Origin) -> Option<Arc<str>> {
+    pub(super) fn interface(&self, origin: &Place) -> Option<Arc<str>> {
         self.name((origin.netns, origin.ifindex))
     }
 
     /// The namespace, where it is not observer's own.
-    pub(super) fn netns(&self, origin: &Origin) -> Option<Netns> {
+    pub(super) fn netns(&self, origin: &Place) -> Option<Netns> {
         let inode = origin.netns;
         (inode != 0).then(|| Netns { inode, name: self.name((inode, 0)) })
     }
 
-    fn name(&self, place: Place) -> Option<Arc<str>> {
+    fn name(&self, place: Key) -> Option<Arc<str>> {
         let known = self.known.get(&place).filter(|known| !known.name.is_empty());
         known.map(|known| Arc::clone(&known.name))
     }
@@ -82,9 +82,10 @@ const MAX_GONE: usize = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::segment::Hook;
 
-    fn at(netns: u32, ifindex: u32) -> Origin {
-        Origin { netns, ifindex, ..Origin::default() }
+    fn at(netns: u32, ifindex: u32) -> Place {
+        Place { ifindex, netns, vlan: None, hook: Hook::File, encapsulation: None }
     }
 
     #[test]

@@ -3,9 +3,16 @@
 //! Invariants: everything below `next` was delivered or told as a gap, once; every stored piece
 //! lies at or above `next`.
 
+mod facts;
+mod recent;
+
+use self::recent::Recent;
 use super::assembler::{Assembler, Piece};
 use super::seq::Anchor;
-use crate::segment::{Offset, SeqNumber, TcpFlags, Timestamp};
+use crate::segment::{Offset, Origin, Segment, SeqNumber, Timestamp};
+
+pub(super) use self::facts::Fin;
+pub use self::facts::{DthFacts, HalfFacts};
 
 /// How far ahead of the expected position a segment or an acknowledgement is believed: 1 GiB, the
 /// largest window that RFC 7323 §2.3 allows.
@@ -20,96 +27,14 @@ const MAX_SKIP: u64 = 1 << 30;
 /// How many bytes of a stream may be captured before its SYN.
 const LATE_SYN_BYTES: u64 = 1 << 20;
 
-/// Retransmissions that are compared with what they repeat: the last segments of each half.
-const N_RECENT: usize = 4;
-
-/// Bytes of a delivered segment that are compared with a retransmission of it. All of a small
-/// message, the start of a large one: the comparison costs one hash on the hot path.
-const COMPARED_BYTES: usize = 512;
-
-/// What is known of one half beside its bytes. All counts are running totals.
-#[derive(Clone, Debug, Default)]
-pub struct HalfFacts {
-    /// Union of the flags of all its segments.
-    pub flags: TcpFlags,
-    /// Segments that brought nothing new.
-    pub retransmissions: u32,
-    /// Overlaps whose bytes differed from those that came first.
-    pub overlap_conflicts: u32,
-    /// Segments with a wrong checksum or with lengths that contradict each other.
-    pub damaged: u32,
-    /// Records of this half that the kernel could not put on the ring.
-    pub records_lost: u32,
-    /// Segments too far from the expected position to belong to this stream.
-    pub out_of_window: u32,
-    /// The half was picked up without its SYN.
-    pub midstream: bool,
-    /// What is known of its segments with the DTH bit, where there were any: hardly ever.
-    pub dth: Option<Box<DthFacts>>,
-    /// Everything before this was delivered or told as a gap.
-    pub delivered: Offset,
-    /// Where the first byte stands, unless the half was picked up without its SYN.
-    pub begin: Offset,
-}
-
-/// The DTH bit (RFC 9401) in one half.
-#[derive(Clone, Copy, Debug)]
-pub struct DthFacts {
-    /// The position of the first segment with it, and when that was captured.
-    pub at: Offset,
-    pub time: Timestamp,
-    /// That was a SYN.
-    pub handshake: bool,
-    /// It carried no payload, or none that is new.
-    pub bare: bool,
-    /// All payload with it lies between these.
-    pub carried: Option<(Offset, Offset)>,
-    pub n_segments: u32,
-}
-
-impl DthFacts {
-    /// Positions count from `begin` now.
-    fn count_from(&mut self, begin: Offset) {
-        let moved = |at: Offset| Offset(at.since(begin));
-        self.at = moved(self.at);
-        self.carried = self.carried.map(|(start, end)| (moved(start), moved(end)));
-    }
-}
-
-/// Where a half ends, learned from a FIN.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fin {
-    pub(super) offset: Offset,
-    pub(super) acked: Option<Offset>,
-    pub(super) time: Timestamp,
-}
-
-/// What a retransmission is compared with. 32 bits of each: every flow has eight of these, and what
-/// was sent 4 GiB ago is not sent again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Recent {
-    offset: u32,
-    n_bytes: u32,
-    hash: u32,
-}
-
-impl Recent {
-    fn new(offset: Offset, bytes: &[u8]) -> Self {
-        Self {
-            offset: offset.0 as u32,
-            n_bytes: bytes.len() as u32,
-            hash: fingerprint(bytes) as u32,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Half {
     /// The next expected position; `None` until a segment or an acknowledgement told one.
     anchor: Option<Anchor>,
     isn: Option<SeqNumber>,
     pub(super) pending: Assembler,
-    pub(super) fin: Option<Fin>,
+    /// In a box: while a half is open there is none.
+    pub(super) fin: Option<Box<Fin>>,
     /// The highest position that the peer acknowledged.
     pub(super) max_acked: Offset,
     /// A segment of this half was seen, and when the last one was.
@@ -121,10 +46,9 @@ pub(super) struct Half {
     pub(super) ended: bool,
     /// The application knows of the DTH bit.
     pub(super) dth_told: bool,
-    recent: [Recent; N_RECENT],
-    n_remembered: u8,
+    recent: Recent,
     /// Payload below this is left out by the capture; and whether that is still to be asked for.
-    skip: Option<Offset>,
+    skip: Offset,
     skip_order: bool,
     facts: HalfFacts,
 }
@@ -172,7 +96,7 @@ impl Half {
         }
         let Some(anchor) = self.anchor else {
             self.isn = Some(isn);
-            self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
+            self.anchor = Some(Anchor::new(first, Offset(0)));
             return true;
         };
         // The half was anchored by an acknowledgement or by data. A SYN that was merely captured
@@ -184,12 +108,14 @@ impl Half {
         self.isn = Some(isn);
         if !self.started && self.pending.is_empty() && self.fin.is_none() {
             if referred {
-                self.anchor = Some(Anchor { seq: first, offset: begin });
-                self.facts.begin = begin;
+                self.anchor = Some(Anchor::new(first, begin));
+                self.facts.rare_mut().begin = begin;
             } else {
-                self.anchor = Some(Anchor { seq: first, offset: Offset(0) });
+                self.anchor = Some(Anchor::new(first, Offset(0)));
                 self.max_acked = Offset(0);
-                if let Some(dth) = self.facts.dth.as_mut() {
+                if self.facts.dth().is_some()
+                    && let Some(dth) = &mut self.facts.rare_mut().dth
+                {
                     dth.count_from(begin);
                 }
             }
@@ -201,7 +127,7 @@ impl Half {
     /// Anchors a half that was picked up without its SYN at `seq`.
     pub(super) fn anchor_midstream(&mut self, seq: SeqNumber) {
         if self.anchor.is_none() {
-            self.anchor = Some(Anchor { seq, offset: Offset::MIDSTREAM });
+            self.anchor = Some(Anchor::new(seq, Offset::MIDSTREAM));
             self.facts.midstream = true;
         }
     }
@@ -237,7 +163,7 @@ impl Half {
             if Offset::MIDSTREAM.since(offset) > MAX_AHEAD {
                 return Place::Elsewhere;
             }
-            *anchor = Anchor { seq, offset };
+            *anchor = Anchor::new(seq, offset);
         }
         let next = anchor.offset;
         if offset.plus(len) <= next {
@@ -267,24 +193,25 @@ impl Half {
     /// Leaves out the next `n` bytes, where it is worth asking. Returns whether to ask.
     pub(super) fn skip_next(&mut self, n: u64) -> bool {
         let next = self.next();
-        if n < MIN_SKIP || self.skip.is_some_and(|skip| skip > next) {
+        if n < MIN_SKIP || self.skip > next {
             return false;
         }
-        self.skip = Some(next.plus(n.min(MAX_SKIP)));
+        self.skip = next.plus(n.min(MAX_SKIP));
         self.skip_order = true;
         true
     }
 
     /// Leaves out everything from here on; the flow asks for both halves at once.
     pub(super) fn skip_all(&mut self) {
-        self.skip = Some(Offset(u64::MAX));
+        self.skip = Offset(u64::MAX);
         self.skip_order = false;
     }
 
     /// The capture leaves out what lies below `until`, by its own decision.
     pub(super) fn note_skip(&mut self, until: SeqNumber) {
-        let until = self.offset_of(until).filter(|&until| until > self.next());
-        self.skip = self.skip.max(until);
+        if let Some(until) = self.offset_of(until).filter(|&until| until > self.next()) {
+            self.skip = self.skip.max(until);
+        }
     }
 
     /// The sequence number to skip to, once for each skip that was decided here.
@@ -293,46 +220,68 @@ impl Half {
             return None;
         }
         let mut anchor = self.anchor?;
-        anchor.advance_to(self.skip?);
+        anchor.advance_to(self.skip);
         Some(anchor.seq)
     }
 
     /// Whether everything below `upto` may be missing on purpose.
     pub(super) fn skips_to(&self, upto: Offset) -> bool {
-        self.skip.is_some_and(|skip| upto <= skip)
+        upto <= self.skip
     }
 
     /// How far the half moves on over bytes that were left out, where it does.
     pub(super) fn skipped_upto(&self, upto: Offset) -> Option<Offset> {
         let stored = self.pending.first().map_or(Offset(u64::MAX), |p| p.offset);
-        let upto = upto.min(self.skip?).min(stored);
+        let upto = upto.min(self.skip).min(stored);
         (upto > self.next() && !self.ended).then_some(upto)
     }
 
     /// Keeps a fingerprint of delivered bytes to compare a retransmission with.
     pub(super) fn remember(&mut self, offset: Offset, bytes: &[u8]) {
-        let oldest = usize::from(self.n_remembered) % N_RECENT;
-        self.n_remembered = (self.n_remembered % N_RECENT as u8).saturating_add(1);
-        if let Some(slot) = self.recent.get_mut(oldest) {
-            *slot = Recent::new(offset, bytes);
-        }
+        self.recent.remember(offset, bytes);
     }
 
     /// Takes note of a segment that brought nothing new.
     pub(super) fn handle_retransmission(&mut self, seq: SeqNumber, bytes: &[u8]) {
         self.facts.retransmissions = self.facts.retransmissions.saturating_add(1);
         let Some(offset) = self.anchor.and_then(|a| a.offset_of(seq)) else { return };
-        let again = Recent::new(offset, bytes);
-        let known = |r: &&Recent| r.offset == again.offset && r.n_bytes == again.n_bytes;
-        if self.recent.iter().find(known).is_some_and(|r| r.n_bytes > 0 && *r != again) {
-            self.facts.overlap_conflicts = self.facts.overlap_conflicts.saturating_add(1);
+        if self.recent.contradict(offset, bytes) {
+            self.note_conflict();
         }
+    }
+
+    fn note_conflict(&mut self) {
+        let rare = self.facts.rare_mut();
+        rare.overlap_conflicts = rare.overlap_conflicts.saturating_add(1);
+    }
+
+    /// Takes note of a segment that lies too far away.
+    pub(super) fn note_out_of_window(&mut self) {
+        let rare = self.facts.rare_mut();
+        rare.out_of_window = rare.out_of_window.saturating_add(1);
+    }
+
+    /// Takes note of what a segment of this half tells beside its bytes.
+    pub(super) fn note_segment(&mut self, segment: &Segment<'_>) {
+        self.seen = true;
+        self.facts.flags = self.facts.flags.union(segment.flags);
+        let Origin { records_lost, damaged, .. } = segment.origin;
+        if damaged || records_lost > 0 {
+            let rare = self.facts.rare_mut();
+            rare.records_lost = rare.records_lost.max(records_lost);
+            rare.damaged = rare.damaged.saturating_add(u32::from(damaged));
+        }
+    }
+
+    /// What is known of its segments with the DTH bit; `new` where there is nothing yet.
+    pub(super) fn dth_or_insert(&mut self, new: DthFacts) -> &mut DthFacts {
+        self.facts.rare_mut().dth.get_or_insert(new)
     }
 
     /// Stores a piece that cannot be delivered yet.
     pub(super) fn store(&mut self, piece: Piece) {
         if self.pending.insert(piece) {
-            self.facts.overlap_conflicts = self.facts.overlap_conflicts.saturating_add(1);
+            self.note_conflict();
         }
     }
 
@@ -358,27 +307,19 @@ impl Half {
     /// The first thing that waits: its position, and what its sender had acknowledged.
     pub(super) fn waiting_for(&self) -> Option<(Offset, Option<Offset>)> {
         let piece = self.pending.first().map(|p| (p.offset, p.acked));
-        piece.or(self.fin.filter(|_| !self.ended).map(|f| (f.offset, f.acked)))
+        let fin = self.fin.as_ref().filter(|_| !self.ended);
+        piece.or(fin.map(|f| (f.offset, f.acked)))
     }
 
     /// The moment at which the oldest thing began to wait; `None` when nothing waits.
     pub(super) fn waiting_since(&self) -> Option<Timestamp> {
-        let fin = self.fin.filter(|_| !self.ended).map(|f| f.time);
+        let fin = self.fin.as_ref().filter(|_| !self.ended).map(|f| f.time);
         let piece = self.pending.first().map(|p| p.time);
         match (piece, fin) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
     }
-}
-
-/// A hash of the bytes' first part; only ever compared within this process and this flow, for
-/// telling apart, not for protecting.
-fn fingerprint(bytes: &[u8]) -> u64 {
-    use std::hash::{BuildHasher, Hasher};
-    let mut hasher = foldhash::fast::FixedState::with_seed(0x9401).build_hasher();
-    hasher.write(bytes.get(..COMPARED_BYTES).unwrap_or(bytes));
-    hasher.finish()
 }
 
 #[cfg(test)]

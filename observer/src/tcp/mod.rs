@@ -25,13 +25,12 @@ use self::timers::Timers;
 use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 
 pub use self::application::{Application, Cause, Delivery, What, Wish};
-pub use self::flow::{Facts, Side};
+pub use self::flow::{Facts, Place, Side};
 pub use self::half::{DthFacts, HalfFacts};
 pub use self::limits::{Limits, TableStats};
 
 #[derive(Debug)]
 struct Slot<A> {
-    hash: u64,
     /// The earliest entry for this slot in the timer heap.
     scheduled: Timestamp,
     flow: Flow<A>,
@@ -163,12 +162,8 @@ impl<A: Application> FlowTable<A> {
         self.tidy_at = Timestamp(u64::MAX);
     }
 
-    /// Seeded when the process starts, so that nobody outside can choose flows that collide. Whole
-    /// numbers: a hasher takes arrays byte by byte, and with their lengths.
     fn hash(&self, key: &FlowKey) -> u64 {
-        let ports = u32::from(key.low.port) << 16 | u32::from(key.high.port);
-        let (low, high) = (u128::from_ne_bytes(key.low.addr), u128::from_ne_bytes(key.high.addr));
-        self.hasher.hash_one((low, high, u64::from(key.netns) << 32 | u64::from(ports)))
+        hash(&self.hasher, key)
     }
 
     fn slot(&self, slot: u32) -> Option<&Slot<A>> {
@@ -233,7 +228,7 @@ impl<A: Application> FlowTable<A> {
         let mut flow = Flow::new(segment, self.limits.skip);
         flow.facts.adjusted_count = adjusted_count;
         let scheduled = flow.deadline(&self.limits);
-        let entry = Box::new(Slot { hash, scheduled, flow });
+        let entry = Box::new(Slot { scheduled, flow });
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None => {
@@ -244,10 +239,8 @@ impl<A: Application> FlowTable<A> {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(entry);
         }
-        let slots = &self.slots;
-        self.index.insert_unique(hash, slot, |&slot| {
-            slots.get(slot as usize).and_then(Option::as_deref).map_or(0, |s| s.hash)
-        });
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| hash_of(hasher, slots, slot));
         self.schedule(scheduled, slot);
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
         slot
@@ -279,7 +272,8 @@ impl<A: Application> FlowTable<A> {
     fn remove(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) else { return };
         self.buffered = self.buffered.saturating_sub(entry.flow.n_buffered());
-        if let Ok(found) = self.index.find_entry(entry.hash, |&s| s == slot) {
+        let hash = self.hash(&entry.flow.facts.key);
+        if let Ok(found) = self.index.find_entry(hash, |&s| s == slot) {
             found.remove();
         }
         self.free.push(slot);
@@ -340,7 +334,8 @@ impl<A: Application> FlowTable<A> {
         let slot = |slot: u32| slots.get(slot as usize).and_then(Option::as_deref);
         self.timers.shrink(|due, i| slot(i).is_some_and(|s| s.scheduled == due));
         let n_flows = self.index.len();
-        self.index.shrink_to(n_flows, |&i| slot(i).map_or(0, |s| s.hash));
+        let hasher = &self.hasher;
+        self.index.shrink_to(n_flows, |&slot| hash_of(hasher, slots, slot));
     }
 
     /// Makes room: ends the flow that has been silent longest, as far as the timers tell. A flow
@@ -361,6 +356,24 @@ impl<A: Application> FlowTable<A> {
             return;
         }
     }
+}
+
+/// Seeded when the process starts, so that nobody outside can choose flows that collide. Whole
+/// numbers: a hasher takes arrays byte by byte, and with their lengths.
+fn hash(hasher: &foldhash::fast::RandomState, key: &FlowKey) -> u64 {
+    let ports = u32::from(key.low.port) << 16 | u32::from(key.high.port);
+    let (low, high) = (u128::from_ne_bytes(key.low.addr), u128::from_ne_bytes(key.high.addr));
+    hasher.hash_one((low, high, u64::from(key.netns) << 32 | u64::from(ports)))
+}
+
+/// The hash of a slot's flow, worked out again: it is needed when the table grows or shrinks.
+fn hash_of<A>(
+    hasher: &foldhash::fast::RandomState,
+    slots: &[Option<Box<Slot<A>>>],
+    slot: u32,
+) -> u64 {
+    let slot = slots.get(slot as usize).and_then(Option::as_deref);
+    slot.map_or(0, |slot| hash(hasher, &slot.flow.facts.key))
 }
 
 /// How long after the end of a flow its memory is given back, with that of those that ended since.

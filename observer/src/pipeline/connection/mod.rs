@@ -4,18 +4,21 @@
 //! the request asked for, and ends HTTP where the flow is taken over.
 
 mod no_http;
+mod parsers;
 mod rest;
 mod roles;
 mod takeover;
 
 use std::mem;
 
+pub(super) use self::parsers::Spare;
 use self::takeover::direction;
 use super::Output;
 use super::collect::{
     add_body, add_gap, asks_takeover, check_request, end_message, is_http2_preface, new_message,
 };
 use super::dth;
+use super::hold::Held;
 use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
 use crate::exchange::{Close, FIRST_INDEX, Pairer, Told};
@@ -29,11 +32,14 @@ use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 pub(super) struct Connection {
     /// Who sends requests, once known.
     client: Option<Side>,
+    /// Inside messages; between them there is none.
     requests: Option<Box<Parser>>,
     responses: Option<Box<Parser>>,
+    /// Something of the half was read, requests first.
+    opened: [bool; 2],
     pairer: Pairer,
     /// The client's bytes behind a CONNECT or Upgrade, until the answer tells what they are.
-    pub(super) held: Option<Vec<(Mark, Vec<u8>)>>,
+    pub(super) held: Option<Box<Held>>,
     taken_over: bool,
     /// Too few bytes to tell whether they are a body or the next request.
     withheld: Option<Box<(Mark, Vec<u8>)>>,
@@ -47,8 +53,8 @@ pub(super) struct Connection {
     fruitless: u64,
     /// Bytes of each side came that looked like no message, before it was known who is who.
     undecided: [bool; 2],
-    /// How far each half has come, requests first.
-    positions: [Offset; 2],
+    /// How far the client's half has come.
+    position: Offset,
     /// What the flow carries behind a takeover.
     tunnel: Option<Box<OpenTunnel>>,
     /// What the flow carries instead of HTTP, where it begins like TLS.
@@ -58,7 +64,7 @@ pub(super) struct Connection {
     /// A half whose DTH bit is told with what carries it.
     flagged: Option<Flagged>,
     /// Indices of the exchanges whose tunnels this is in, the outermost first.
-    path: Vec<u64>,
+    path: Box<[u64]>,
     done: Told,
     /// Lost records of the flow that an exchange has told of.
     lost_told: u32,
@@ -107,7 +113,7 @@ impl Application for Connection {
     }
 
     fn handle_dth(&mut self, facts: &Facts, side: Side, out: &mut Output) {
-        let bare = facts.half(side).dth.as_ref().is_some_and(|dth| dth.bare);
+        let bare = facts.half(side).dth().is_some_and(|dth| dth.bare);
         let client = self.client.or(facts.initiator);
         // What comes next may tell who is the client, and whether it speaks HTTP at all.
         let is_first = client == Some(side) && !self.pairer.has_begun();
@@ -137,7 +143,7 @@ impl Connection {
     /// An announced death and TLS are followed to their ends, whatever the flow carries.
     fn is_followed(&self, facts: &Facts) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_likely())
-            || [Side::Low, Side::High].iter().any(|side| facts.half(*side).dth.is_some())
+            || [Side::Low, Side::High].iter().any(|side| facts.half(*side).dth().is_some())
     }
 
     fn deliver_http(&mut self, facts: &Facts, delivery: &Delivery<'_>, out: &mut Output) -> Wish {
@@ -145,7 +151,7 @@ impl Connection {
             return Wish::Nothing;
         }
         let Some(role) = self.role_of(facts, delivery) else { return Wish::All };
-        self.open_parser(role, facts, delivery);
+        self.open_parser(role, facts, delivery, out);
         self.feed(role, delivery, out);
         self.tell(facts, out);
         match &self.tunnel {
@@ -184,6 +190,7 @@ impl Connection {
             client,
             requests: None,
             responses: None,
+            opened: [false; 2],
             pairer: Pairer::new(super::MAX_PENDING),
             held: None,
             taken_over: false,
@@ -193,12 +200,12 @@ impl Connection {
             skipping: false,
             fruitless: 0,
             undecided: [false; 2],
-            positions: [Offset(0); 2],
+            position: Offset(0),
             tunnel: None,
             tls: None,
             begun: false,
             flagged: None,
-            path: Vec::new(),
+            path: Box::default(),
             done: Told::default(),
             lost_told: 0,
         }
@@ -261,11 +268,7 @@ impl Connection {
         while role == Role::Request && self.held.is_some() {
             self.release_held(out);
         }
-        let slot = match role {
-            Role::Request => &mut self.requests,
-            Role::Response => &mut self.responses,
-        };
-        let Some(mut parser) = slot.take() else { return };
+        let Some(mut parser) = self.take_parser(role, out) else { return };
         loop {
             let mark = input.mark;
             let Some(item) = parser.next(&mut input) else { break };
@@ -278,10 +281,7 @@ impl Connection {
                 self.hold_rest(&mut input);
             }
         }
-        match role {
-            Role::Request => self.requests = Some(parser),
-            Role::Response => self.responses = Some(parser),
-        }
+        self.put_back(role, parser, out);
     }
 
     fn handle_request_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
@@ -310,7 +310,7 @@ impl Connection {
                 let complete = ending.complete;
                 end_message(self.pairer.request_mut(), ending);
                 if mem::take(&mut self.asks_takeover) && complete {
-                    self.held = Some(Vec::new());
+                    self.held = Some(Box::default());
                 }
                 if complete || !self.closing {
                     self.pairer.handle_request_end(&mut self.done);

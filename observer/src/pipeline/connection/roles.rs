@@ -1,7 +1,7 @@
-//! Who is the client, where each half begins, and what is still wanted of it.
+//! Who is the client, and what is still wanted of each half.
 
 use super::Connection;
-use crate::http::{self, Parser, Role};
+use crate::http::{self, Role};
 use crate::tcp::{Delivery, Facts, Side, What, Wish};
 
 /// Bytes of a flow without any message after which it is another protocol whose first words looked
@@ -55,38 +55,5 @@ impl Connection {
             (None, What::Gap(_) | What::Skipped(_) | What::End(_)) => return None,
         };
         Some(if delivery.side == client { Role::Request } else { Role::Response })
-    }
-
-    /// Makes the parser of a half with its first delivery. It is in sync if the stream begins here,
-    /// or looks as if a message did.
-    pub(super) fn open_parser(&mut self, role: Role, facts: &Facts, delivery: &Delivery<'_>) {
-        let slot = match role {
-            Role::Request => &mut self.requests,
-            Role::Response => &mut self.responses,
-        };
-        if slot.is_some() {
-            return;
-        }
-        let in_sync = match delivery.what {
-            What::Bytes(bytes) => {
-                !facts.half(delivery.side).midstream || http::first_bytes(bytes, true) == Some(role)
-            }
-            What::Gap(_) | What::Skipped(_) | What::End(_) => !facts.half(delivery.side).midstream,
-        };
-        if role == Role::Response {
-            match delivery.what {
-                What::Bytes(_) => self.pairer.handle_first_response(delivery.offset),
-                What::Gap(n) | What::Skipped(n) => {
-                    self.pairer.handle_first_response(delivery.offset.plus(n));
-                }
-                What::End(_) => {}
-            }
-        }
-        let mut parser = Box::new(Parser::new(role, in_sync, http::Limits::default()));
-        if self.taken_over {
-            // The other half ended HTTP before this one had said anything.
-            parser.take_over();
-        }
-        *slot = Some(parser);
     }
 }

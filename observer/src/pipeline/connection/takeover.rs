@@ -35,9 +35,9 @@ impl Connection {
             What::Gap(n) | What::Skipped(n) => n,
             What::End(_) => 0,
         };
-        let [requests, responses] = &mut self.positions;
-        let position = if role == Role::Request { requests } else { responses };
-        *position = delivery.offset.plus(n);
+        if role == Role::Request {
+            self.position = delivery.offset.plus(n);
+        }
     }
 
     /// Hands what lies behind a takeover to the tunnel. Returns whether the item is done with.
@@ -71,7 +71,7 @@ impl Connection {
     /// The tunnel begins with what the client sent behind its request before it was answered.
     fn open_tunnel(&mut self, takeover: Takeover, last: Mark, out: &mut Output) {
         let ahead = self.requests.as_mut().map(|parser| parser.take_over()).unwrap_or_default();
-        let held = self.held.take().unwrap_or_default();
+        let held = self.held.take().map(|held| held.into_parts()).unwrap_or_default();
         let Some(client) = self.client else { return };
         let request = self.pairer.answered_request();
         let agreement = Agreement::new(
@@ -79,7 +79,7 @@ impl Connection {
             request.and_then(|m| m.head.as_ref()),
             self.pairer.response().and_then(|m| m.head.as_ref()),
         );
-        let [position, _] = self.positions;
+        let position = self.position;
         let n_known = held.iter().fold(ahead.len(), |n, (_, bytes)| n.saturating_add(bytes.len()));
         // What came too early, or as too much, to be held was read as HTTP and is gone; it counts.
         // Where other requests wait as well, some of it was theirs.
@@ -123,7 +123,7 @@ impl Connection {
                 tunnel.link(&exchange, &self.path, out);
             }
             out.push_exchange(exchange, &self.path, client, facts, self.lost_told);
-            let lost = |side| facts.half(side).records_lost;
+            let lost = |side| facts.half(side).records_lost();
             self.lost_told = lost(Side::Low).saturating_add(lost(Side::High));
             if let Some(tunnel) = self.tunnel.as_ref().filter(|_| opens) {
                 tunnel.tell_open(client, facts, out);

@@ -87,20 +87,21 @@ impl<A: Application> Flow<A> {
         if let Some(piece) = self.half_mut(side).pending.pop_first() {
             let Piece { offset, time, acked, bytes, uncaptured } = piece;
             self.deliver(side, offset, time, acked, &bytes, uncaptured, out);
-        } else if let Some(fin) = self.half(side).fin {
-            self.end_half(side, fin.time, Cause::Fin, out);
+        } else if let Some(time) = self.half(side).fin.as_ref().map(|fin| fin.time) {
+            self.end_half(side, time, Cause::Fin, out);
         }
     }
 
     pub(super) fn deliver_fin(&mut self, side: Side, out: &mut A::Output) -> bool {
         let half = self.half(side);
-        let Some(fin) = half.fin else { return false };
+        let Some(fin) = half.fin.as_deref() else { return false };
+        let time = fin.time;
         let ready = !half.ended
             && half.pending.is_empty()
             && fin.offset <= half.next()
             && self.half(side.opposite()).covers(fin.acked);
         if ready {
-            self.end_half(side, fin.time, Cause::Fin, out);
+            self.end_half(side, time, Cause::Fin, out);
         }
         ready
     }
@@ -118,7 +119,8 @@ impl<A: Application> Flow<A> {
         self.half_mut(side).ended = true;
         let offset = self.half(side).next();
         // Whether a FIN was sent in answer to the other one.
-        let acked = self.half(side).fin.filter(|_| cause == Cause::Fin).and_then(|f| f.acked);
+        let fin = self.half(side).fin.as_ref().filter(|_| cause == Cause::Fin);
+        let acked = fin.and_then(|f| f.acked);
         self.tell(Delivery { side, offset, time, acked, what: What::End(cause) }, out);
     }
 }

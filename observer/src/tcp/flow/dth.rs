@@ -23,7 +23,6 @@ impl<A: Application> Flow<A> {
         // everything that was sent before, and nothing of the stream comes with it.
         let next = half.next();
         let is_old = end > at && end <= next;
-        let facts = half.facts_mut();
         let new = DthFacts {
             at: if is_old { next } else { at },
             time: segment.time,
@@ -32,10 +31,10 @@ impl<A: Application> Flow<A> {
             carried: None,
             n_segments: 0,
         };
-        let dth = facts.dth.get_or_insert_with(|| Box::new(new));
+        let dth = half.dth_or_insert(new);
         if new.at < dth.at && !told {
             // Captured later and sent earlier.
-            **dth = DthFacts { carried: dth.carried, n_segments: dth.n_segments, ..new };
+            *dth = DthFacts { carried: dth.carried, n_segments: dth.n_segments, ..new };
         }
         if end > at {
             let (first, last) = dth.carried.unwrap_or((at, end));
@@ -48,7 +47,7 @@ impl<A: Application> Flow<A> {
     pub(super) fn tell_dth_before(&mut self, side: Side, offset: Offset, out: &mut A::Output) {
         let half = self.half(side);
         let due = |dth: &DthFacts| !dth.bare && dth.at <= offset;
-        if !half.dth_told && half.facts().dth.as_deref().is_some_and(due) {
+        if !half.dth_told && half.facts().dth().is_some_and(due) {
             self.tell_dth(side, out);
         }
     }
@@ -59,7 +58,7 @@ impl<A: Application> Flow<A> {
         for side in [Side::Low, Side::High] {
             let half = self.half(side);
             let due = |dth: &DthFacts| is_end || dth.bare && (half.next() >= dth.at || half.ended);
-            if !half.dth_told && half.facts().dth.as_deref().is_some_and(due) {
+            if !half.dth_told && half.facts().dth().is_some_and(due) {
                 self.tell_dth(side, out);
             }
         }

@@ -1,7 +1,7 @@
 //! What is known of a flow beside its bytes.
 
 use super::super::half::{Half, HalfFacts};
-use crate::segment::{Endpoint, FlowKey, Origin, Timestamp};
+use crate::segment::{Encapsulation, Endpoint, FlowKey, Hook, Origin, Timestamp};
 
 /// Which endpoint of the [`FlowKey`] sent something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,19 +31,52 @@ pub struct Facts {
     pub opened: Timestamp,
     /// Who sent the SYN, where it was seen.
     pub initiator: Option<Side>,
-    /// Nanoseconds from the SYN to the acknowledgement of the SYN-ACK.
-    pub handshake_ns: Option<u64>,
-    /// Origin of the first segment.
-    pub origin: Origin,
+    /// Where its first segment was captured.
+    pub origin: Place,
     /// Last smoothed round-trip time told by the kernel, microseconds; 0 when unknown.
     pub srtt_us: u32,
     /// How many flows it stands for: more than 1 where others were sampled out.
     pub adjusted_count: u32,
-    pub(super) syn_time: Option<Timestamp>,
+    pub(super) handshake: Handshake,
     pub(super) halves: [Half; 2],
 }
 
+/// How far the handshake got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Handshake {
+    Unseen,
+    /// When the SYN was captured.
+    Begun(Timestamp),
+    /// Nanoseconds to the acknowledgement of the SYN-ACK.
+    Took(u64),
+}
+
+/// Where in the network a flow was captured; see [`Origin`].
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub ifindex: u32,
+    pub netns: u32,
+    pub vlan: Option<u16>,
+    pub hook: Hook,
+    pub encapsulation: Option<Encapsulation>,
+}
+
+impl Place {
+    pub(super) fn of(origin: &Origin) -> Self {
+        let Origin { ifindex, netns, vlan, hook, encapsulation, .. } = *origin;
+        Self { ifindex, netns, vlan, hook, encapsulation }
+    }
+}
+
 impl Facts {
+    /// Nanoseconds from the SYN to the acknowledgement of the SYN-ACK.
+    pub fn handshake_ns(&self) -> Option<u64> {
+        match self.handshake {
+            Handshake::Took(ns) => Some(ns),
+            Handshake::Unseen | Handshake::Begun(_) => None,
+        }
+    }
+
     pub fn half(&self, side: Side) -> &HalfFacts {
         let [low, high] = &self.halves;
         match side {

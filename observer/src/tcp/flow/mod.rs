@@ -16,12 +16,13 @@ mod wait;
 
 use std::hash::BuildHasher as _;
 
+use self::facts::Handshake;
 use super::assembler::Piece;
-use super::half::{Fin, Half, Place};
+use super::half::{self, Fin, Half};
 use super::{Application, Cause, Delivery, Limits, What};
 use crate::segment::{FlowKey, Offset, Segment, SeqNumber, TcpFlags, Timestamp};
 
-pub use self::facts::{Facts, Side};
+pub use self::facts::{Facts, Place, Side};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -82,11 +83,10 @@ impl<A: Application> Flow<A> {
             id: name.hash_one((key, segment.time)),
             opened: segment.time,
             initiator: None,
-            handshake_ns: None,
-            origin: segment.origin,
+            handshake: Handshake::Unseen,
+            origin: Place::of(&segment.origin),
             srtt_us: 0,
             adjusted_count: 1,
-            syn_time: None,
             halves: [Half::default(), Half::default()],
         };
         let app = Some(A::open(&facts));
@@ -114,7 +114,7 @@ impl<A: Application> Flow<A> {
     pub(super) fn is_at_rest(&self) -> bool {
         self.phase == Phase::Open
             && self.n_buffered() == 0
-            && self.facts.halves.iter().all(|half| half.facts().dth.is_none())
+            && self.facts.halves.iter().all(|half| half.facts().dth().is_none())
             && self.app.as_ref().is_some_and(A::is_at_rest)
     }
 
@@ -173,24 +173,20 @@ impl<A: Application> Flow<A> {
                 self.facts.initiator = Some(side.opposite());
             } else {
                 self.facts.initiator = Some(side);
-                self.facts.syn_time.get_or_insert(segment.time);
+                if self.facts.handshake == Handshake::Unseen {
+                    self.facts.handshake = Handshake::Begun(segment.time);
+                }
             }
-        } else if let (None, Some(syn), true) = (
-            self.facts.handshake_ns,
-            self.facts.syn_time,
-            self.facts.initiator == Some(side) && self.half(side.opposite()).seen,
-        ) {
-            self.facts.handshake_ns = Some(segment.time.since(syn));
+        } else if let Handshake::Begun(syn) = self.facts.handshake
+            && self.facts.initiator == Some(side)
+            && self.half(side.opposite()).seen
+        {
+            self.facts.handshake = Handshake::Took(segment.time.since(syn));
         }
         if origin.srtt_us != 0 {
             self.facts.srtt_us = origin.srtt_us;
         }
-        let half = self.half_mut(side);
-        half.seen = true;
-        let facts = half.facts_mut();
-        facts.flags = facts.flags.union(segment.flags);
-        facts.records_lost = facts.records_lost.max(origin.records_lost);
-        facts.damaged = facts.damaged.saturating_add(u32::from(origin.damaged));
+        self.half_mut(side).note_segment(segment);
     }
 
     /// The handshake was seen by whoever captured, and not passed on: this is the first segment of
@@ -257,7 +253,8 @@ impl<A: Application> Flow<A> {
             let half = self.half_mut(side);
             half.anchor_midstream(seq);
             if let Some(offset) = half.offset_of(seq).filter(|_| half.fin.is_none()) {
-                half.fin = Some(Fin { offset: offset.plus(len), acked, time: segment.time });
+                let fin = Fin { offset: offset.plus(len), acked, time: segment.time };
+                half.fin = Some(Box::new(fin));
             }
         }
         // The payload of a reset is a message for people (RFC 9293 §3.10.7.2), not stream data.
@@ -270,12 +267,9 @@ impl<A: Application> Flow<A> {
             return;
         }
         match half.place(seq, len) {
-            Place::Old => half.handle_retransmission(seq, segment.payload),
-            Place::Elsewhere => {
-                let facts = half.facts_mut();
-                facts.out_of_window = facts.out_of_window.saturating_add(1);
-            }
-            Place::New { offset, skip } => {
+            half::Place::Old => half.handle_retransmission(seq, segment.payload),
+            half::Place::Elsewhere => half.note_out_of_window(),
+            half::Place::New { offset, skip } => {
                 let bytes = segment.payload.get(skip..).unwrap_or_default();
                 let uncaptured = len.saturating_sub(skip as u64).saturating_sub(bytes.len() as u64);
                 let in_order = offset == half.next() && half.pending.is_empty() && covered;

@@ -84,6 +84,6 @@ impl<A: Application> Flow<A> {
             return None;
         }
         let piece = half.pending.first().map(|p| p.offset);
-        piece.or(half.fin.map(|f| f.offset)).filter(|&end| end > half.next())
+        piece.or(half.fin.as_ref().map(|f| f.offset)).filter(|&end| end > half.next())
     }
 }
