@@ -284,19 +284,18 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     let mut done = ControlFlow::Continue(());
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {
-        failed = worker.turn();
+        // All at the end of a turn: it is a person who reads, or a pipe that may wait.
+        failed = worker.turn(|_| {});
         if failed.is_err() {
             break;
         }
         for warning in worker.take_warnings() {
             complain(format_args!("warning: {warning}"));
         }
-        if worker.is_due() {
-            done = write(&mut worker.batch, &mut out)?;
-        }
+        done = write(&mut worker.batch, &mut out)?;
     }
     if done.is_continue() {
-        worker.finish();
+        worker.finish(|_| {});
         // The reader of a pipe may have gone by now; it is the end in any case.
         let _ = write(&mut worker.batch, &mut out)?;
     }
@@ -309,12 +308,13 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
 
 /// Shows the batch and empties it.
 fn write(batch: &mut Batch, out: &mut Output<File>) -> anyhow::Result<ControlFlow<()>> {
-    for lines in batch.take() {
-        if out.write(lines.bytes()).context("cannot write to standard output")?.is_break() {
-            return Ok(ControlFlow::Break(()));
+    let mut done = Ok(ControlFlow::Continue(()));
+    batch.pass_on_all(|lines| {
+        if matches!(done, Ok(ControlFlow::Continue(()))) {
+            done = out.write(lines.bytes());
         }
-    }
-    Ok(ControlFlow::Continue(()))
+    });
+    done.context("cannot write to standard output")
 }
 
 /// How long the daemon may take to say goodbye.

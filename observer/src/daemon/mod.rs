@@ -1,9 +1,9 @@
 //! `observer run`: the daemon's wiring.
 //!
 //! One thread does everything that happens per segment and per event of a ring: reading, engine,
-//! NDJSON. The first of them also does what happens once: clients, the account, the service manager.
-//! Each sink has a thread of its own, and so has the control socket; they see batches. This module
-//! knows no command line and no HTTP.
+//! NDJSON, and writing that to files. The first of them also does what happens once: clients, the
+//! account, the service manager. Each sink has a thread of its own for what takes time, and so has the
+//! control socket; they see whole pieces. This module knows no command line and no HTTP.
 
 mod govern;
 mod lanes;
@@ -209,7 +209,7 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
             manager.ready("reloaded");
             stats_due = stats_due.min(monotonic() + config.stats.interval);
         }
-        worker.turn().map_err(Into::into)?;
+        worker.turn(|batch| shared.pass_on(batch)).map_err(Into::into)?;
         if let Some(err) = shared.take_failure() {
             return Err(err);
         }
@@ -219,16 +219,14 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
         if let Some(what) = govern.turned(moment, worker) {
             (orders.say)(&what);
         }
-        let mut sinks = shared.sinks();
-        sinks.serve(now(), |stats| shared.add_to(worker.snapshot(stats.to_vec())));
+        shared.sinks().serve(now(), |stats| shared.add_to(worker.snapshot(stats.to_vec())));
         if moment >= stats_due {
             stats_due += config.stats.interval;
-            let account = shared.add_to(worker.snapshot(sinks.stats()));
+            let account = shared.add_to(worker.snapshot(shared.sinks().stats()));
             worker.batch.push_stats(&account, now());
         }
-        if worker.is_due() {
-            sinks.write(&mut worker.batch, now());
-        }
+        shared.pass_on_all(&mut worker.batch);
+        let mut sinks = shared.sinks();
         if tell(sinks.news(), orders) {
             return Ok(());
         }
@@ -248,13 +246,13 @@ fn end_well<S: Source>(
 ) -> Snapshot {
     let begin = monotonic();
     let deadline = begin + patience;
-    worker.finish();
-    shared.sinks().write(&mut worker.batch, now());
+    worker.finish(|batch| shared.pass_on(batch));
+    shared.pass_on_all(&mut worker.batch);
     // Half of the time: one that is stalled must not use up what the others need for the last line.
     shared.sinks().drain(begin + patience / 2);
     let account = shared.add_to(worker.snapshot(shared.sinks().stats()));
     worker.batch.push_stats(&account, now());
-    shared.sinks().write(&mut worker.batch, now());
+    shared.pass_on_all(&mut worker.batch);
     let rest = shared.add_to(worker.snapshot(Vec::new()));
     let last = |sinks| Snapshot { sinks, ..rest.clone() };
     let (last, news) = shared.into_sinks().end(deadline, now(), last);

@@ -1,13 +1,12 @@
 //! The capture thread's work: events to whole lines, a batch a turn. It does not know where they go.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::drive::{Drive, Source};
 use crate::event::Event;
 use crate::event::governor::GovernorStats;
 use crate::event::stats::{SinkStats, Snapshot};
-use crate::pipeline::{Config, Shed};
+use crate::pipeline::{Config, Shed, Stats};
 use crate::sink::Batch;
 use crate::sink::metrics::Metrics;
 
@@ -30,10 +29,11 @@ impl<S: Source> Worker<S> {
 
     /// Polls the source once and runs the engine over what came. Takes [`IDLE`] at most when nothing
     /// comes, so that the caller gets to look at what others ask of it; a signal ends it at once.
-    pub fn turn(&mut self) -> Result<(), S::Error> {
+    /// `pass_on` is called whenever the batch has a full piece, while its bytes are in the caches.
+    pub fn turn(&mut self, mut pass_on: impl FnMut(&mut Batch)) -> Result<(), S::Error> {
         let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
-        drive.turn(drive.patience(IDLE), |event| take(&event, batch, metrics))?;
+        drive.turn(drive.patience(IDLE), |event| take(&event, batch, metrics, &mut pass_on))?;
         Ok(())
     }
 
@@ -60,26 +60,20 @@ impl<S: Source> Worker<S> {
         self.drive.take_warnings()
     }
 
-    /// Whether there are lines to go out. A turn takes what gathered in several milliseconds, so
-    /// there is nothing to be had by waiting for the next.
-    pub fn is_due(&self) -> bool {
-        !self.batch.is_empty()
-    }
-
     /// Lets go of the traffic; what the source holds can still be taken.
     pub fn detach(&mut self) {
         self.drive.detach();
     }
 
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
-    pub fn finish(&mut self) {
+    pub fn finish(&mut self, mut pass_on: impl FnMut(&mut Batch)) {
         let Self { drive, batch, metrics, .. } = self;
-        drive.finish(|event| take(&event, batch, metrics));
+        drive.finish(|event| take(&event, batch, metrics, &mut pass_on));
     }
 
     /// Lines made, and the engine's counters by name.
-    pub fn numbers(&self) -> (u64, BTreeMap<&'static str, u64>) {
-        (self.batch.n_made(), self.drive.counters())
+    pub fn numbers(&self) -> (u64, Stats) {
+        (self.batch.n_made(), self.drive.stats())
     }
 
     /// All numbers as they are now.
@@ -89,11 +83,19 @@ impl<S: Source> Worker<S> {
     }
 }
 
-fn take(event: &Event, batch: &mut Batch, metrics: &mut Option<Metrics>) {
+fn take(
+    event: &Event,
+    batch: &mut Batch,
+    metrics: &mut Option<Metrics>,
+    pass_on: &mut impl FnMut(&mut Batch),
+) {
     if let Some(metrics) = metrics {
         metrics.count(event);
     }
     batch.push(event);
+    if batch.has_full() {
+        pass_on(batch);
+    }
 }
 
 /// The longest wait for segments: two looks a second at clients, sinks and the service manager.

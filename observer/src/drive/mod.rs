@@ -19,4 +19,6 @@ pub(crate) use self::clock::monotonic;
 #[cfg(feature = "live")]
 pub(crate) use self::clock::now;
 #[cfg(feature = "live")]
+pub(crate) use self::source::counters;
+#[cfg(feature = "live")]
 pub use self::source::{Drive, LateNames, Place, Source};

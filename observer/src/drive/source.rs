@@ -183,9 +183,9 @@ impl<S: Source> Drive<S> {
         drain(engine, &mut handle);
     }
 
-    /// The engine's counters by name.
-    pub fn counters(&self) -> BTreeMap<&'static str, u64> {
-        counters(self.engine.stats())
+    /// The engine's counters.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// The numbers of the source and the engine as they are now.
@@ -195,7 +195,7 @@ impl<S: Source> Drive<S> {
             uptime_ns: u64::try_from(uptime).ok(),
             events: None,
             capture: self.source.ledger().ok(),
-            engine: Some(self.counters()),
+            engine: Some(counters(self.engine.stats())),
             governor: None,
             sinks: Vec::new(),
             tail: None,
@@ -241,7 +241,7 @@ fn drain(engine: &mut Pipeline, handle: &mut impl FnMut(Event)) {
 
 /// The engine's counters by name. Each is taken out of its struct by name, so that the compiler
 /// asks for those that are added.
-fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
+pub(crate) fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
     let Stats { table, exchanges, resynced, orphan_requests, orphan_responses } = stats;
     let TableStats {
         segments,

@@ -1,19 +1,26 @@
 //! Where events go. A sink gets whole lines, in batches, and every sink gets the same bytes.
 //!
 //! Each sink has a thread of its own and a bounded [`queue`] before it, so that one that is slow,
-//! full or dead delays neither the capture nor another sink. It counts what it could not deliver:
-//! `offered + recovered = events + lost + waiting` holds for each at any moment. It knows neither
-//! where the events came from nor the command line.
+//! full or dead delays neither the capture nor another sink. A regular file that takes what it is
+//! given at once is written to by the workers themselves ([`outlet`]). Each sink counts what it could
+//! not deliver: `offered + recovered = events + lost + waiting` holds at any moment. It knows
+//! neither where the events came from nor the command line.
 
 mod clock;
 pub mod control;
+#[cfg(test)]
+mod fake;
+mod hand;
 pub mod metrics;
+mod outlet;
 mod queue;
 mod runner;
 mod set;
 mod spool;
+mod stall;
 mod target;
 
+pub use self::outlet::Outlets;
 pub use self::set::{News, OpenError, Sinks};
 
 use std::collections::VecDeque;
@@ -55,6 +62,7 @@ pub struct Batch {
 
 impl Batch {
     pub fn push(&mut self, event: &Event) {
+        self.begin();
         let start = self.open.bytes.len();
         event.write_json(&mut self.open.bytes);
         if self.clock_shift_ns != 0 {
@@ -74,11 +82,13 @@ impl Batch {
     }
 
     pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
+        self.begin();
         stats.write_json(now, &mut self.open.bytes);
         self.end_line();
     }
 
     pub fn push_governor(&mut self, step: &GovernorStep, now: Timestamp) {
+        self.begin();
         step.write_json(now, &mut self.open.bytes);
         self.end_line();
     }
@@ -91,15 +101,26 @@ impl Batch {
         self.full.is_empty() && self.open.bytes.is_empty()
     }
 
-    /// Hands out everything, in order, and is empty afterwards.
-    pub fn take(&mut self) -> Vec<Arc<Lines>> {
-        self.fill_up();
+    /// There are pieces that will not change any more.
+    pub fn has_full(&self) -> bool {
+        !self.full.is_empty()
+    }
+
+    /// Hands out the pieces that will not change any more, in order.
+    pub fn pass_on(&mut self, mut handle: impl FnMut(&Arc<Lines>)) {
+        for lines in self.full.drain(..) {
+            handle(&lines);
+            self.lent.push_back(lines);
+        }
         self.n_full_bytes = 0;
-        let taken = std::mem::take(&mut self.full);
-        self.lent.extend(taken.iter().cloned());
         let n_over = self.lent.len().saturating_sub(MAX_LENT);
         self.lent.drain(..n_over);
-        taken
+    }
+
+    /// Hands out everything, in order, and is empty afterwards.
+    pub fn pass_on_all(&mut self, handle: impl FnMut(&Arc<Lines>)) {
+        self.fill_up();
+        self.pass_on(handle);
     }
 
     fn end_line(&mut self) {
@@ -116,26 +137,30 @@ impl Batch {
             return;
         }
         self.n_full_bytes += self.open.bytes.len();
-        let fresh = self.used_before();
-        self.full.push(Arc::new(std::mem::replace(&mut self.open, fresh)));
+        self.full.push(Arc::new(std::mem::take(&mut self.open)));
     }
 
-    /// An empty piece, in memory that the sinks have given back if there is any.
-    fn used_before(&mut self) -> Lines {
-        while self.lent.front().is_some_and(|lines| Arc::strong_count(lines) == 1) {
-            let lines = self.lent.pop_front().and_then(Arc::into_inner);
-            if let Some(mut lines) = lines.filter(|l| l.bytes.capacity() <= MAX_KEPT) {
-                lines.bytes.clear();
-                return Lines { bytes: lines.bytes, n_events: 0 };
-            }
+    /// An empty piece that begins now is in memory that the sinks have given back, if there is any:
+    /// in what was used last, because it is still in this CPU's caches.
+    fn begin(&mut self) {
+        if self.open.bytes.capacity() > 0 {
+            return;
         }
-        Lines::default()
+        let free = self.lent.iter().rposition(|lines| Arc::strong_count(lines) == 1);
+        let lines = free.and_then(|at| self.lent.remove(at)).and_then(Arc::into_inner);
+        self.open.bytes = match lines {
+            Some(Lines { mut bytes, .. }) if bytes.capacity() <= MAX_KEPT => {
+                bytes.clear();
+                bytes
+            }
+            _ => Vec::with_capacity(PIECE + PIECE / 4),
+        };
     }
 }
 
-/// Bytes of a piece: enough that handing it to another thread costs nothing beside making it, and
-/// a small part of the smallest queue.
-const PIECE: usize = 128 * 1024;
+/// Bytes of a piece: enough that handing it on costs nothing beside making it, few enough that they
+/// are still in the second-level cache when they are written.
+const PIECE: usize = 64 * 1024;
 /// Pieces whose memory is waited for.
 const MAX_LENT: usize = 8;
 /// Memory of a piece that is worth keeping; one very long line must not hold more for ever.
@@ -146,8 +171,15 @@ mod tests {
     use super::*;
 
     fn push(batch: &mut Batch, line: &[u8]) {
+        batch.begin();
         batch.open.bytes.extend_from_slice(line);
         batch.end_line();
+    }
+
+    fn take(batch: &mut Batch) -> Vec<Arc<Lines>> {
+        let mut taken = Vec::new();
+        batch.pass_on_all(|lines| taken.push(Arc::clone(lines)));
+        taken
     }
 
     #[test]
@@ -156,7 +188,7 @@ mod tests {
         let line = |i: usize| vec![b'a' + (i % 26) as u8; 1000 + i];
         (0..500).for_each(|i| push(&mut batch, &line(i)));
         let n_bytes = batch.n_bytes();
-        let pieces = batch.take();
+        let pieces = take(&mut batch);
         assert!(batch.is_empty() && batch.n_bytes() == 0);
         assert!(pieces.len() > 3);
         assert_eq!(pieces.iter().map(|piece| piece.n_events()).sum::<u64>(), 500);
@@ -172,14 +204,18 @@ mod tests {
     fn memory_comes_back_when_no_sink_holds_it() {
         let mut batch = Batch::default();
         push(&mut batch, b"one");
-        let held = batch.take();
+        let held = take(&mut batch);
         let address = held[0].bytes().as_ptr();
         push(&mut batch, b"two");
-        assert_ne!(batch.take()[0].bytes().as_ptr(), address, "still held");
+        let also_held = take(&mut batch);
+        assert_ne!(also_held[0].bytes().as_ptr(), address, "still held");
         drop(held);
         push(&mut batch, b"three");
-        batch.take();
         assert_eq!(batch.open.bytes.as_ptr(), address);
-        assert!(batch.is_empty());
+        // What was given back at once is used again at once.
+        for _ in 0..3 {
+            assert_eq!(take(&mut batch)[0].bytes().as_ptr(), address);
+            push(&mut batch, b"five");
+        }
     }
 }

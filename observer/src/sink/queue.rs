@@ -1,13 +1,21 @@
 //! What stands between the capture thread and one sink: a queue bounded in bytes, and the account
 //! of every event that was ever put into it.
 //!
-//! The capture thread pushes and never waits; what there is no room for is dropped as the policy
-//! says. The sink's thread takes, and says what became of each event. Both sides change the account
-//! under the same lock as the queue, so it balances at any moment.
+//! A worker pushes and never waits; what there is no room for is dropped as the policy says. The
+//! sink's thread takes, and says what became of each event. Both sides change the account under the
+//! same lock as the queue, so it balances at any moment.
+//!
+//! A target that takes lines at once is lent to the worker that has some: while nothing waits and
+//! the thread has nothing to do with it, the worker writes them itself ([`Queue::lend`]). The flag
+//! that says so is under the same lock, and the thread keeps its hands off the target meanwhile.
+
+mod lend;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+pub(super) use self::lend::Written;
 
 use super::Lines;
 use crate::event::stats::SinkStats;
@@ -48,9 +56,11 @@ pub(super) struct Queue {
     changed: Condvar,
     max_bytes: usize,
     overflow: Overflow,
+    /// How long a target that has stalled stays with the thread.
+    calm: Duration,
 }
 
-/// Every event that was offered or recovered is in exactly one place: `lines`, the sink's hand, the
+/// Every event that was offered or recovered is in exactly one place: `lines`, somebody's hand, the
 /// spool, written, or lost for one reason.
 #[derive(Debug, Default)]
 struct State {
@@ -69,6 +79,12 @@ struct State {
     is_overflowing: bool,
     /// The target refuses at the moment: waiting for the queue to empty would be in vain.
     is_failing: bool,
+    /// A worker has the target, and the events in hand are its own.
+    is_lent: bool,
+    /// The target has stalled: it is lent to nobody before that.
+    calm_at: Option<Instant>,
+    /// Somebody waits for the queue to empty.
+    n_awaiting: u32,
     phase: Phase,
     reopen: bool,
 }
@@ -95,7 +111,13 @@ pub(super) enum Next {
 
 impl Queue {
     pub(super) fn new(max_bytes: usize, overflow: Overflow) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), max_bytes, overflow }
+        let state = Mutex::default();
+        Self { state, changed: Condvar::new(), max_bytes, overflow, calm: lend::CALM }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests are less patient"))]
+    pub(super) fn with_calm(self, calm: Duration) -> Self {
+        Self { calm, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,7 +149,8 @@ impl Queue {
             state.n_bytes += n_bytes;
             state.n_queued += n;
             state.lines.push_back(Arc::clone(lines));
-            if was_empty {
+            // Whoever has the target looks here when it is through.
+            if was_empty && !state.is_lent {
                 self.changed.notify_all();
             }
         } else {
@@ -140,14 +163,22 @@ impl Queue {
     /// The next lines for the sink's thread, which now has them in hand.
     pub(super) fn next(&self, wait: Duration) -> Next {
         let mut state = self.lock();
-        if state.lines.is_empty() {
-            state.is_overflowing = false;
-            self.changed.notify_all();
-            let go_on = |state: &mut State| {
-                state.lines.is_empty() && state.phase == Phase::Running && !state.reopen
+        if state.lines.is_empty() || state.is_lent {
+            if state.lines.is_empty() {
+                state.is_overflowing = false;
+                self.changed.notify_all();
+            }
+            let go_on = |state: &mut State| match state.phase {
+                Phase::Ended => false,
+                Phase::Running | Phase::Ending if state.is_lent => true,
+                Phase::Running => state.lines.is_empty() && !state.reopen,
+                Phase::Ending => false,
             };
             let waited = self.changed.wait_timeout_while(state, wait, go_on);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.is_lent && state.phase != Phase::Ended {
+                return Next::Nothing;
+            }
         }
         match state.pop() {
             Some(lines) => {
@@ -243,8 +274,10 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Whether a reopening is ordered, and nobody else has the target. Whoever asks holds it.
     pub(super) fn take_reopen(&self) -> bool {
-        std::mem::take(&mut self.lock().reopen)
+        let mut state = self.lock();
+        !state.is_lent && std::mem::take(&mut state.reopen)
     }
 
     /// Orders the sink's thread to write what is there and to end.
@@ -277,7 +310,10 @@ impl Queue {
             let is_busy = state.n_queued + state.n_in_hand > 0;
             is_busy && !state.is_failing && state.phase != Phase::Ended
         };
-        let _ = self.changed.wait_timeout_while(self.lock(), patience, go_on);
+        let mut state = self.lock();
+        state.n_awaiting += 1;
+        let waited = self.changed.wait_timeout_while(state, patience, go_on);
+        waited.unwrap_or_else(PoisonError::into_inner).0.n_awaiting -= 1;
     }
 
     /// Waits until the sink's thread has ended; what it has not done by then is lost.

@@ -1,18 +1,21 @@
 //! A sink's thread: moves lines from its queue, or from its spool, into its target.
 //!
 //! It counts what became of each event, tries again what failed, and says once when something does
-//! not work and once when it does again. It never makes the capture wait.
+//! not work and once when it does again. It never makes the capture wait. A target that workers may
+//! write to as well it touches only when it has lines in hand or an order: then nobody else does.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Lines;
 use super::clock::monotonic;
+use super::hand::Hand;
 use super::queue::{Loss, Next, Queue};
 use super::spool::Spool;
-use super::target::{Failure, Target};
+use super::stall::Stopwatch;
+use super::target::{Failure, Target, locked};
 
 /// Word from a sink to whoever runs the daemon.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,24 +58,14 @@ impl Notices {
 }
 
 /// The thread's state.
-pub(super) struct Runner<T: ?Sized> {
+pub(super) struct Runner {
     queue: Arc<Queue>,
     spool: Option<Spool>,
     notices: Notices,
     hand: Option<Hand>,
     trouble: Option<Trouble>,
     spool_is_failing: bool,
-    /// Last, because a `dyn Target` may stand there.
-    target: Box<T>,
-}
-
-/// The lines that are being written.
-struct Hand {
-    lines: Arc<Lines>,
-    /// How far they are written, and where the present line begins.
-    at: usize,
-    line_start: usize,
-    n_left: u64,
+    target: Arc<Mutex<dyn Target>>,
 }
 
 /// Since when the target refuses, and how long to wait before the next attempt.
@@ -92,9 +85,9 @@ enum Step {
     GiveUp,
 }
 
-impl<T: Target + ?Sized> Runner<T> {
+impl Runner {
     pub(super) fn new(
-        target: Box<T>,
+        target: Arc<Mutex<dyn Target>>,
         queue: Arc<Queue>,
         spool: Option<Spool>,
         notices: Notices,
@@ -146,8 +139,15 @@ impl<T: Target + ?Sized> Runner<T> {
     /// Writes some of what is in hand.
     fn step(&mut self) -> Step {
         let Some(hand) = &mut self.hand else { return Step::Done };
-        match self.target.write(hand.rest()) {
+        let mut target = locked(&self.target);
+        let stopwatch = target.is_prompt(hand.rest()).then(Stopwatch::start);
+        let result = target.write(hand.rest());
+        if let Some(now) = stopwatch.and_then(|stopwatch| stopwatch.stalled()) {
+            self.queue.stalled(now);
+        }
+        match result {
             Ok(taken) => {
+                drop(target);
                 let n_whole = hand.advance(taken.bytes);
                 let is_done = hand.is_done();
                 if taken.refused > 0 {
@@ -161,14 +161,16 @@ impl<T: Target + ?Sized> Runner<T> {
                 if is_done { Step::Done } else { Step::Again }
             }
             Err(Failure::Later) => {
+                drop(target);
                 self.relieve(false);
-                self.target.wait(SLICE);
+                locked(&self.target).wait(SLICE);
                 Step::Again
             }
             Err(Failure::Closed) => Step::Closed,
             Err(Failure::Broken { error, from_line_start }) => {
+                drop(target);
                 if from_line_start {
-                    hand.at = hand.line_start;
+                    hand.back_to_line_start();
                 }
                 self.broken(&error)
             }
@@ -212,6 +214,7 @@ impl<T: Target + ?Sized> Runner<T> {
     fn mended(&mut self) {
         let Some(trouble) = self.trouble.take() else { return };
         self.queue.failing(false, false);
+        self.queue.stalled(monotonic());
         let n_lost = self.queue.stats("").lost - trouble.lost_before;
         let seconds = (monotonic() - trouble.since).as_secs_f64();
         let name = self.notices.name();
@@ -265,10 +268,14 @@ impl<T: Target + ?Sized> Runner<T> {
 
     fn reopen_if_asked(&mut self) {
         let is_between_lines = self.hand.as_ref().is_none_or(Hand::is_between_lines);
-        if !is_between_lines || !self.queue.take_reopen() {
+        if !is_between_lines {
             return;
         }
-        if let Err(error) = self.target.reopen() {
+        let mut target = locked(&self.target);
+        if !self.queue.take_reopen() {
+            return;
+        }
+        if let Err(error) = target.reopen() {
             let name = self.notices.name();
             self.notices
                 .say(format!("cannot open {name} anew: {error}; writing goes on where it was"));
@@ -278,23 +285,23 @@ impl<T: Target + ?Sized> Runner<T> {
     /// The end: no half line, and what waits is in the spool or lost.
     fn leave(mut self, loss: Loss) {
         if let Some(hand) = &mut self.hand {
-            let n_cut = (hand.at - hand.line_start) as u64;
+            let n_cut = hand.n_cut();
             if n_cut > 0 {
-                match self.target.take_back(n_cut) {
+                match locked(&self.target).take_back(n_cut) {
                     Ok(()) => self.queue.taken_back(n_cut),
                     Err(error) => {
                         let name = self.notices.name();
                         self.notices.say(format!("the last line in {name} is cut: {error}"));
                     }
                 }
-                hand.at = hand.line_start;
+                hand.back_to_line_start();
             }
         }
         self.relieve(true);
         if let Some(spool) = self.spool.take() {
             let hand = self.hand.as_ref();
             match spool.leave(hand.map_or(&[], Hand::rest)) {
-                Ok(()) => self.queue.spooled(hand.map_or(0, |hand| hand.n_left)),
+                Ok(()) => self.queue.spooled(hand.map_or(0, Hand::n_left)),
                 Err(error) => {
                     let name = self.notices.name();
                     self.notices.say(format!("cannot tidy up the spool of {name}: {error}"));
@@ -302,44 +309,6 @@ impl<T: Target + ?Sized> Runner<T> {
             }
         }
         self.queue.ended(loss);
-    }
-}
-
-impl Hand {
-    fn new(lines: Arc<Lines>) -> Self {
-        let n_left = lines.n_events();
-        Self { lines, at: 0, line_start: 0, n_left }
-    }
-
-    fn rest(&self) -> &[u8] {
-        self.lines.bytes().get(self.at..).unwrap_or_default()
-    }
-
-    fn is_done(&self) -> bool {
-        self.at >= self.lines.bytes().len()
-    }
-
-    fn is_between_lines(&self) -> bool {
-        self.at == self.line_start
-    }
-
-    /// `n` bytes more are written; how many lines became whole by that.
-    fn advance(&mut self, n: usize) -> u64 {
-        let bytes = self.lines.bytes();
-        let from = self.at;
-        self.at = (self.at + n).min(bytes.len());
-        if self.is_done() {
-            // The usual case, without a look at the bytes.
-            self.line_start = self.at;
-            return std::mem::take(&mut self.n_left);
-        }
-        let new = self.lines.bytes().get(from..self.at).unwrap_or_default();
-        let n_whole = memchr::memchr_iter(b'\n', new).count() as u64;
-        if let Some(last) = memchr::memrchr(b'\n', new) {
-            self.line_start = from + last + 1;
-        }
-        self.n_left = self.n_left.saturating_sub(n_whole);
-        n_whole
     }
 }
 

@@ -1,5 +1,5 @@
-//! All sinks of a daemon, as the capture thread sees them: it hands out batches, asks for numbers
-//! and news, and never waits but at the end.
+//! All sinks of a daemon, as the capture thread sees them: it opens and ends them, asks for numbers
+//! and news, and never waits but at the end. Lines go by way of [`Outlets`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use super::clock::monotonic;
 use super::control::Tails;
+use super::outlet::{Outlet, Outlets};
 use super::queue::{Overflow, Queue};
 use super::runner::{Notice, Notices, Runner};
 use super::spool::Spool;
-use super::{Batch, target};
+use super::{Batch, Lines, target};
 use crate::config::sinks::{Sink, To, WhenFull};
 use crate::event::stats::{SinkStats, Snapshot};
 use crate::privileges;
@@ -29,6 +30,7 @@ pub struct OpenError {
 #[derive(Debug)]
 pub struct Sinks {
     running: Vec<Running>,
+    outlets: Arc<Outlets>,
     tails: Option<Tails>,
     notices: Receiver<Notice>,
     sender: Sender<Notice>,
@@ -37,9 +39,7 @@ pub struct Sinks {
 #[derive(Debug)]
 struct Running {
     config: Sink,
-    queue: Arc<Queue>,
-    /// Said before, and when.
-    said_full: Option<Instant>,
+    outlet: Arc<Outlet>,
     is_closed: bool,
 }
 
@@ -56,10 +56,12 @@ impl Sinks {
     /// Opens each and starts its thread.
     pub fn open(configs: &[Sink]) -> Result<Self, OpenError> {
         let (sender, notices) = channel();
-        let mut sinks = Self { running: Vec::new(), tails: None, notices, sender };
+        let outlets = Arc::default();
+        let mut sinks = Self { running: Vec::new(), outlets, tails: None, notices, sender };
         for config in configs {
             sinks.add(config)?;
         }
+        *sinks.outlets.change() = sinks.running.iter().map(Running::outlet).collect();
         Ok(sinks)
     }
 
@@ -71,20 +73,28 @@ impl Sinks {
     }
 
     pub fn attach_tails(&mut self, tails: Tails) {
+        self.outlets.set_has_tails(tails.has_clients());
         self.tails = Some(tails);
+    }
+
+    /// Where workers give their lines.
+    pub fn outlets(&self) -> Arc<Outlets> {
+        Arc::clone(&self.outlets)
     }
 
     /// Gives the batch to every sink and empties it.
     pub fn write(&mut self, batch: &mut Batch, now: Timestamp) {
-        for lines in batch.take() {
-            for sink in &mut self.running {
-                if sink.queue.push(&lines) {
-                    sink.say_full(&self.sender);
-                }
-            }
-            if let Some(tails) = &mut self.tails {
-                tails.write(&lines, now);
-            }
+        let outlets = self.outlets();
+        batch.pass_on_all(|lines| {
+            outlets.give(lines);
+            self.tell_tails(lines, now);
+        });
+    }
+
+    /// Gives lines to the clients of the control socket.
+    pub fn tell_tails(&mut self, lines: &Arc<Lines>, now: Timestamp) {
+        if let Some(tails) = &mut self.tails {
+            tails.write(lines, now);
         }
     }
 
@@ -93,6 +103,7 @@ impl Sinks {
         let stats = &self.running;
         if let Some(tails) = &mut self.tails {
             tails.serve(now, || snapshot(&stats.iter().map(Running::stats).collect::<Vec<_>>()));
+            self.outlets.set_has_tails(tails.has_clients());
         }
     }
 
@@ -119,18 +130,20 @@ impl Sinks {
     /// waits for a sink: a successor must not write to the same file meanwhile.
     pub fn apply(&mut self, configs: &[Sink]) -> Vec<String> {
         let mut said = Vec::new();
+        let outlets = self.outlets();
+        let mut given_to = outlets.change();
         let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(&mut self.running)
             .into_iter()
             .partition(|sink| configs.contains(&sink.config));
         self.running = stay;
-        go.iter().for_each(|sink| sink.queue.end());
+        go.iter().for_each(|sink| sink.outlet.queue.end());
         let deadline = monotonic() + RETIRE;
         for sink in go {
-            sink.queue.wait_ended(left(deadline));
+            sink.outlet.queue.wait_ended(left(deadline));
             let SinkStats { name, events, lost, .. } = sink.stats();
             said.push(format!("sink {name} has ended: {events} events written, {lost} lost"));
         }
-        self.running.iter().for_each(|sink| sink.queue.reopen());
+        self.running.iter().for_each(|sink| sink.outlet.queue.reopen());
         for config in configs {
             if self.running.iter().any(|sink| sink.config == *config) {
                 continue;
@@ -140,6 +153,7 @@ impl Sinks {
                 Err(err) => said.push(format!("{err}")),
             }
         }
+        *given_to = self.running.iter().map(Running::outlet).collect();
         said
     }
 
@@ -151,7 +165,7 @@ impl Sinks {
     /// Waits until every sink has written what it was given, or cannot, or until `deadline`.
     pub fn drain(&self, deadline: Instant) {
         for sink in &self.running {
-            sink.queue.wait_empty(left(deadline));
+            sink.outlet.queue.wait_empty(left(deadline));
         }
     }
 
@@ -163,8 +177,8 @@ impl Sinks {
         now: Timestamp,
         snapshot: impl Fn(Vec<SinkStats>) -> Snapshot,
     ) -> (Snapshot, News) {
-        self.running.iter().for_each(|sink| sink.queue.end());
-        self.running.iter().for_each(|sink| sink.queue.wait_ended(left(deadline)));
+        self.running.iter().for_each(|sink| sink.outlet.queue.end());
+        self.running.iter().for_each(|sink| sink.outlet.queue.wait_ended(left(deadline)));
         let last = snapshot(self.stats());
         if let Some(tails) = &mut self.tails {
             tails.dismiss(now, &last);
@@ -193,35 +207,39 @@ impl Running {
         }
         let target = target::open(config, &notices)?;
         let folders = folders(config);
-        let runner = Runner::new(target, Arc::clone(&queue), spool, notices);
+        // What a worker stalls in, nobody moves into the spool meanwhile.
+        let may_be_lent = spool.is_none() && target::locked(&target).may_be_prompt();
+        let lent = may_be_lent.then(|| Arc::clone(&target));
+        let full = when_full(config);
+        let outlet = Outlet::new(Arc::clone(&queue), lent, notices.clone(), full);
+        let runner = Runner::new(target, queue, spool, notices);
         std::thread::Builder::new().name("sink".to_owned()).spawn(move || {
             privileges::keep_to(&folders);
             runner.run();
         })?;
-        Ok(Self { config: config.clone(), queue, said_full: None, is_closed: false })
+        Ok(Self { config: config.clone(), outlet: Arc::new(outlet), is_closed: false })
     }
 
     fn stats(&self) -> SinkStats {
-        self.queue.stats(&self.config.name)
+        self.outlet.queue.stats(&self.config.name)
     }
 
-    /// Once a minute at most: a sink at its limit empties and fills its queue all the time.
-    fn say_full(&mut self, sender: &Sender<Notice>) {
-        let now = monotonic();
-        if self.said_full.is_some_and(|said| now - said < MINUTE) {
-            return;
-        }
-        self.said_full = Some(now);
-        let goes = match self.config.when_full {
-            WhenFull::DropOldest => "the oldest events are",
-            WhenFull::DropNewest | WhenFull::Spool { .. } => "new events are",
-        };
-        let Sink { name, queue_bytes, .. } = &self.config;
-        Notices::new(sender.clone(), name).say(format!(
-            "{name} does not keep up: its queue of {queue_bytes} bytes is full, {goes} dropped and \
-             counted"
-        ));
+    fn outlet(&self) -> Arc<Outlet> {
+        Arc::clone(&self.outlet)
     }
+}
+
+/// What to say when its queue is full.
+fn when_full(config: &Sink) -> String {
+    let goes = match config.when_full {
+        WhenFull::DropOldest => "the oldest events are",
+        WhenFull::DropNewest | WhenFull::Spool { .. } => "new events are",
+    };
+    let Sink { name, queue_bytes, .. } = config;
+    format!(
+        "{name} does not keep up: its queue of {queue_bytes} bytes is full, {goes} dropped and \
+         counted"
+    )
 }
 
 /// Where the sink writes: beside its file, there where a symbolic link leads as well, and in its
@@ -254,4 +272,3 @@ fn advice(source: &std::io::Error) -> &'static str {
 
 /// How long a sink that is taken out of the configuration may take to write what it holds.
 const RETIRE: Duration = Duration::from_secs(2);
-const MINUTE: Duration = Duration::from_secs(60);

@@ -53,8 +53,8 @@ fn a_receiver_that_comes_late_gets_everything_from_the_spool_in_order() {
          queue_bytes = 65536\nwhen_full = 'spool'\nspool_path = 'DIR/spool'\n"
     );
     let mut rig = Rig::start(&folder, &text);
-    for _ in 0..30 {
-        rig.push(100, 1000);
+    for _ in 0..60 {
+        rig.push(50, 1000);
         rig.until("late", "room", |stats| stats.waiting_bytes <= 65536 / 2);
     }
     let stats = rig.stats("late");

@@ -1,73 +1,9 @@
 //! The sink's thread over targets that refuse, cut and stall.
 
-use std::sync::Mutex;
-
+use super::super::fake::{Fake, Inner, room};
 use super::super::queue::Overflow;
-use super::super::target::Taken;
 use super::*;
 use crate::event::stats::SinkStats;
-
-/// A disk, or a peer, with `room` for so many bytes; the test has the other end.
-#[derive(Clone, Debug, Default)]
-struct Fake(Arc<Mutex<Inner>>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    held: Vec<u8>,
-    room: usize,
-    slow: bool,
-    resends: bool,
-    refuses: &'static str,
-    closed: bool,
-    n_attempts: u64,
-}
-
-impl Target for Fake {
-    fn write(&mut self, lines: &[u8]) -> Result<Taken, Failure> {
-        let mut inner = self.0.lock().unwrap();
-        inner.n_attempts += 1;
-        let n = lines.len().min(inner.room);
-        if inner.closed {
-            return Err(Failure::Closed);
-        }
-        if !inner.refuses.is_empty() {
-            let end = memchr::memchr(b'\n', lines).unwrap() + 1;
-            let line = &lines[..end];
-            if line.starts_with(inner.refuses.as_bytes()) {
-                return Ok(Taken { bytes: end, refused: 1 });
-            }
-            inner.held.extend_from_slice(line);
-            return Ok(Taken { bytes: end, refused: 0 });
-        }
-        if n == 0 && inner.slow {
-            return Err(Failure::Later);
-        }
-        if n == 0 {
-            let error = io::ErrorKind::StorageFull.into();
-            let from_line_start = inner.resends;
-            return Err(Failure::Broken { error, from_line_start });
-        }
-        inner.room -= n;
-        inner.held.extend_from_slice(&lines[..n]);
-        Ok(Taken { bytes: n, refused: 0 })
-    }
-
-    fn wait(&mut self, _: Duration) {
-        std::thread::yield_now();
-    }
-
-    fn reopen(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap().held.extend_from_slice(b"--\n");
-        Ok(())
-    }
-
-    fn take_back(&mut self, n: u64) -> io::Result<()> {
-        let mut inner = self.0.lock().unwrap();
-        let len = inner.held.len() - n as usize;
-        inner.held.truncate(len);
-        Ok(())
-    }
-}
 
 /// A sink's thread, running.
 struct Rig {
@@ -82,7 +18,8 @@ impl Rig {
         let fake = Fake(Arc::new(Mutex::new(inner)));
         let queue = Arc::new(Queue::new(64, Overflow::DropNewest));
         let (notices, news) = Notices::channel("x");
-        let runner = Runner::new(Box::new(fake.clone()), Arc::clone(&queue), spool, notices);
+        let runner =
+            Runner::new(Arc::new(Mutex::new(fake.clone())), Arc::clone(&queue), spool, notices);
         Self { queue, fake, news, thread: std::thread::spawn(move || runner.run()) }
     }
 
@@ -122,10 +59,6 @@ impl Rig {
         };
         (text, stats, self.news.try_iter().map(say).collect())
     }
-}
-
-fn room(room: usize) -> Inner {
-    Inner { room, ..Inner::default() }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(in crate::sink) struct FileTarget {
     /// For a regular file; others (a FIFO, a device) are only written to.
     rotation: Option<Rotation>,
     is_between_lines: bool,
+    /// It is a regular file on a disk of this host.
+    is_local: bool,
     notices: Notices,
 }
 
@@ -42,7 +44,8 @@ impl FileTarget {
             rotation = Rotation::new(config, &file, &notices)?;
         }
         let path = config.path.clone();
-        Ok(Self { path, file, rotation, is_between_lines: true, notices })
+        let is_local = is_local(&file);
+        Ok(Self { path, file, rotation, is_between_lines: true, is_local, notices })
     }
 
     /// Makes room: rotates when that is due. How much of `lines` may go into this file now.
@@ -87,6 +90,18 @@ impl Target for FileTarget {
         }
     }
 
+    /// Rotating is for the thread: it opens, renames and removes files, and may compress them.
+    fn is_prompt(&self, lines: &[u8]) -> bool {
+        let has_room = |rotation: &Rotation| {
+            !rotation.is_due(lines.len()) && rotation.share(lines) == lines.len()
+        };
+        self.is_local && self.is_between_lines && self.rotation.as_ref().is_none_or(has_room)
+    }
+
+    fn may_be_prompt(&self) -> bool {
+        self.is_local
+    }
+
     fn wait(&mut self, timeout: Duration) {
         wait_writable(self.file.as_fd(), timeout);
     }
@@ -96,6 +111,7 @@ impl Target for FileTarget {
         if let Some(rotation) = &mut self.rotation {
             rotation.begun(file.metadata()?.len());
         }
+        self.is_local = is_local(&file);
         self.file = file;
         Ok(())
     }
@@ -110,6 +126,21 @@ impl Target for FileTarget {
 /// file is readable by owner and group alone.
 fn append(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+/// Whether writes go to the page cache of this host, and wait for no other host or process: a regular
+/// file on one of the file systems that are known for that. Of others (NFS, FUSE and the like) one
+/// cannot know.
+fn is_local(file: &File) -> bool {
+    let mut facts = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the descriptor is open and the call fills the place, or says that it did not.
+    let kind = unsafe {
+        if libc::fstatfs(file.as_raw_fd(), facts.as_mut_ptr()) != 0 {
+            return false;
+        }
+        facts.assume_init().f_type
+    };
+    LOCAL.contains(&kind) && file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// Takes `n` bytes off the end.
@@ -168,6 +199,15 @@ fn broken(error: io::Error) -> Failure {
     Failure::Broken { error, from_line_start: false }
 }
 
+/// File systems by their number in statfs(2); that of ext4 is also that of ext2 and ext3.
+const LOCAL: [libc::c_long; 6] = [
+    libc::EXT4_SUPER_MAGIC,
+    libc::XFS_SUPER_MAGIC,
+    libc::BTRFS_SUPER_MAGIC,
+    libc::F2FS_SUPER_MAGIC,
+    libc::TMPFS_MAGIC,
+    libc::OVERLAYFS_SUPER_MAGIC,
+];
 /// How each of our lines begins.
 const OURS: &[u8] = b"{\"timestamp\":\"";
 /// Bytes that are looked at in one go for the last line end.

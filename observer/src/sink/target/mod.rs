@@ -13,6 +13,7 @@ mod stream;
 mod syslog;
 
 use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(super) use self::datagram::Datagrams;
@@ -23,10 +24,21 @@ pub(super) use self::stream::Stream;
 use super::runner::Notices;
 use crate::config::sinks::{Sink, To};
 
-/// One place that lines can be written to. Lives on the sink's thread.
+/// One place that lines can be written to. Lives on the sink's thread, or between it and workers.
 pub(super) trait Target: Send {
     /// Writes from the front of `lines`, which begin a line unless the last call ended inside one.
     fn write(&mut self, lines: &[u8]) -> Result<Taken, Failure>;
+
+    /// Whether it takes all of `lines` with one write that as a rule waits for nothing, so that a worker
+    /// may do it.
+    fn is_prompt(&self, _lines: &[u8]) -> bool {
+        false
+    }
+
+    /// Whether it can ever be prompt.
+    fn may_be_prompt(&self) -> bool {
+        false
+    }
 
     /// Waits until it may be worth trying again, after [`Failure::Later`].
     fn wait(&mut self, timeout: Duration);
@@ -63,16 +75,24 @@ pub(super) enum Failure {
 
 /// Opens what the configuration names. A file that cannot be opened is an error; a peer that is not
 /// there yet is waited for.
-pub(super) fn open(sink: &Sink, notices: &Notices) -> io::Result<Box<dyn Target>> {
+pub(super) fn open(sink: &Sink, notices: &Notices) -> io::Result<Arc<Mutex<dyn Target>>> {
+    fn shared(target: impl Target + 'static) -> Arc<Mutex<dyn Target>> {
+        Arc::new(Mutex::new(target))
+    }
     Ok(match &sink.to {
-        To::Stdout => Box::new(Stdout::open()?),
-        To::File(file) => Box::new(FileTarget::open(file, notices.clone())?),
-        To::Unix { path } => Box::new(Stream::unix(path.clone())),
-        To::UnixDatagram { path } => Box::new(Datagrams::unix(path.clone())),
-        To::Tcp { address } => Box::new(Stream::tcp(address.clone(), stream::Framing::Lines)),
+        To::Stdout => shared(Stdout::open()?),
+        To::File(file) => shared(FileTarget::open(file, notices.clone())?),
+        To::Unix { path } => shared(Stream::unix(path.clone())),
+        To::UnixDatagram { path } => shared(Datagrams::unix(path.clone())),
+        To::Tcp { address } => shared(Stream::tcp(address.clone(), stream::Framing::Lines)),
         To::Syslog { address, facility } => syslog::open(address, *facility),
-        To::Journald => Box::new(Datagrams::journald()),
+        To::Journald => shared(Datagrams::journald()),
     })
+}
+
+/// A target that was left by a thread that panicked is as good as before.
+pub(super) fn locked<'a>(target: &'a Mutex<dyn Target>) -> MutexGuard<'a, dyn Target + 'static> {
+    target.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits until `fd` can be written to. Errors count as readiness: the write will tell.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::sync::{Arc, Mutex};
 
 use super::Target;
 use super::datagram::Datagrams;
@@ -15,13 +16,17 @@ pub(in crate::sink) struct Message {
     host: String,
 }
 
-pub(super) fn open(address: &SyslogAddress, facility: Facility) -> Box<dyn Target> {
+pub(super) fn open(address: &SyslogAddress, facility: Facility) -> Arc<Mutex<dyn Target>> {
     let message = Message::new(facility, &host_name());
     match address {
-        SyslogAddress::Unix(path) => Box::new(Datagrams::syslog_unix(path.clone(), message)),
-        SyslogAddress::Udp(address) => Box::new(Datagrams::syslog_udp(address.clone(), message)),
+        SyslogAddress::Unix(path) => {
+            Arc::new(Mutex::new(Datagrams::syslog_unix(path.clone(), message)))
+        }
+        SyslogAddress::Udp(address) => {
+            Arc::new(Mutex::new(Datagrams::syslog_udp(address.clone(), message)))
+        }
         SyslogAddress::Tcp(address) => {
-            Box::new(Stream::tcp(address.clone(), Framing::Counted(message)))
+            Arc::new(Mutex::new(Stream::tcp(address.clone(), Framing::Counted(message))))
         }
     }
 }
