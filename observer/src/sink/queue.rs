@@ -180,6 +180,10 @@ impl Queue {
                 return Next::Nothing;
             }
         }
+        if state.reopen {
+            // Before anything that came later.
+            return Next::Nothing;
+        }
         match state.pop() {
             Some(lines) => {
                 state.n_in_hand += lines.n_events();
