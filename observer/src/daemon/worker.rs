@@ -92,8 +92,7 @@ fn take(
     if let Some(metrics) = metrics {
         metrics.count(event);
     }
-    batch.push(event);
-    if batch.has_full() {
+    if batch.push(event) {
         pass_on(batch);
     }
 }

@@ -61,14 +61,17 @@ pub struct Batch {
 }
 
 impl Batch {
-    pub fn push(&mut self, event: &Event) {
+    /// True when that has filled a piece.
+    pub fn push(&mut self, event: &Event) -> bool {
         self.begin();
         let start = self.open.bytes.len();
         event.write_json(&mut self.open.bytes);
         if self.clock_shift_ns != 0 {
             stamp::shift(self.open.bytes.get_mut(start..).unwrap_or_default(), self.clock_shift_ns);
         }
+        let n_full = self.full.len();
         self.end_line();
+        self.full.len() > n_full
     }
 
     /// From here on events are told by a clock that was set by so much; see [`stamp`].
@@ -101,9 +104,9 @@ impl Batch {
         self.full.is_empty() && self.open.bytes.is_empty()
     }
 
-    /// There are pieces that will not change any more.
-    pub fn has_full(&self) -> bool {
-        !self.full.is_empty()
+    /// Pieces that will not change any more.
+    pub fn n_full(&self) -> usize {
+        self.full.len()
     }
 
     /// Hands out the pieces that will not change any more, in order.

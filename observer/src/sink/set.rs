@@ -100,9 +100,13 @@ impl Sinks {
 
     /// Takes on and lets go clients of the control socket.
     pub fn serve(&mut self, now: Timestamp, snapshot: impl Fn(&[SinkStats]) -> Snapshot) {
-        let stats = &self.running;
+        let (stats, outlets) = (&self.running, &self.outlets);
         if let Some(tails) = &mut self.tails {
-            tails.serve(now, || snapshot(&stats.iter().map(Running::stats).collect::<Vec<_>>()));
+            tails.serve(now, || {
+                // Before a client is told that it is served: what comes then it is to get.
+                outlets.set_has_tails(true);
+                snapshot(&stats.iter().map(Running::stats).collect::<Vec<_>>())
+            });
             self.outlets.set_has_tails(tails.has_clients());
         }
     }
