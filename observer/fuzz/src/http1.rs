@@ -177,7 +177,7 @@ impl Reader<'_> {
                     self.message = Some(Current { kind, first, n_body: 0 });
                 }
                 self.told.push(Said::Head {
-                    raw: head.raw,
+                    raw: head.raw.clone(),
                     first,
                     last: last.offset.0,
                     incomplete,
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 self.told.push(Said::End {
                     last,
                     complete: ending.complete,
-                    trailers: ending.trailers.map(|head| head.raw),
+                    trailers: ending.trailers.map(|head| head.raw.clone()),
                     anomalies: format!("{:?}", ending.anomalies),
                 });
             }

@@ -136,13 +136,14 @@ fn mask_fields(
     }
     for i in 0..head.fields().len() {
         let Some(&Field { value, known: Some(known), .. }) = head.fields().get(i) else { continue };
+        if !names.contains(known) {
+            continue;
+        }
         let Some(&(_, of_request, of_response)) = KEYS.iter().find(|(name, ..)| *name == known)
         else {
             continue;
         };
-        let Some(value) = names.contains(known).then(|| mask(head, value)).flatten() else {
-            continue;
-        };
+        let Some(value) = mask(head, value) else { continue };
         head.set_value(i, value);
         masked.push(Cow::Borrowed(match head.start {
             StartLine::Request { .. } => of_request,

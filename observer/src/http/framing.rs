@@ -96,6 +96,9 @@ enum Coding {
 /// §6.1: the last coding decides.
 fn transfer_encoding(head: &Head, anomalies: &mut Anomalies) -> (bool, Coding) {
     const REGISTERED: [&[u8]; 5] = [b"gzip", b"x-gzip", b"compress", b"x-compress", b"deflate"];
+    if !head.names().contains(Name::TransferEncoding) {
+        return (false, Coding::None);
+    }
     let mut coding = Coding::None;
     let mut present = false;
     let mut n_chunked = 0usize;
@@ -143,6 +146,9 @@ enum Length {
 
 /// RFC 9110 §8.6: one decimal number; a list of equal ones is accepted, others are not.
 fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
+    if !head.names().contains(Name::ContentLength) {
+        return Length::None;
+    }
     let mut length = Length::None;
     let mut values = head.values(Name::ContentLength);
     // The common case, and much quicker: one field, and one number in it.
@@ -180,10 +186,17 @@ fn content_length(head: &Head, anomalies: &mut Anomalies) -> Length {
 
 /// A number of digits alone, where 64 bits hold it.
 fn decimal(digits: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| byte.checked_sub(b'0').filter(|&digit| digit <= 9).map(u64::from);
     let mut number = 0u64;
-    for digit in digits {
-        let digit = digit.checked_sub(b'0').filter(|&digit| digit <= 9)?;
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    if let 1..=9 = digits.len() {
+        // No more than 32 bits can hold.
+        for byte in digits {
+            number = number * 10 + digit(byte)?;
+        }
+        return Some(number);
+    }
+    for byte in digits {
+        number = number.checked_mul(10)?.checked_add(digit(byte)?)?;
     }
     (!digits.is_empty()).then_some(number)
 }

@@ -5,8 +5,9 @@
 mod anomaly;
 mod name;
 mod pair;
+pub(crate) mod spare;
 
-use std::fmt;
+use std::{fmt, mem};
 
 use crate::segment::{Offset, Timestamp};
 
@@ -119,10 +120,10 @@ impl Head {
     /// Whether a list field (RFC 9110 §5.6.1) contains `token`, whatever its case.
     pub fn has_token(&self, name: Name, token: &str) -> bool {
         let is = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
-        self.values(name).any(|value| match memchr::memchr(b',', value) {
-            // The common case, and much quicker.
-            None => is(value),
-            Some(_) => value.split(|&b| b == b',').any(is),
+        self.values(name).any(|value| match value {
+            // What stands there nearly always, and is one token.
+            b"keep-alive" => token == "keep-alive",
+            _ => value.split(|&b| b == b',').any(is),
         })
     }
 
@@ -164,6 +165,12 @@ impl Head {
         match self.start {
             StartLine::Request { version, .. } | StartLine::Response { version, .. } => version,
         }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        spare::give_back(mem::take(&mut self.raw), mem::take(&mut self.fields));
     }
 }
 

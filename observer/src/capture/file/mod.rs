@@ -161,10 +161,22 @@ impl Reader {
         self.container.interface_name(ifindex)
     }
 
+    #[inline(always)]
     fn handle_packet(&mut self, packet: &Packet) -> Option<Found> {
         let bytes = self.container.bytes(packet);
+        let Some(tcp) = frame::plain(packet.link, bytes, self.options.verify_checksums) else {
+            return self.handle_odd_packet(packet);
+        };
+        self.counters.segments += 1;
+        let (time, ifindex) = (packet.time, packet.interface);
+        Some(Found { time, ifindex, tcp, base: Some(packet.bytes.clone()) })
+    }
+
+    #[inline(never)]
+    fn handle_odd_packet(&mut self, packet: &Packet) -> Option<Found> {
+        let bytes = self.container.bytes(packet);
         let verify = self.options.verify_checksums;
-        let mut decoded = frame::decode(packet.link, bytes, packet.wire_len, verify);
+        let mut decoded = frame::layers(packet.link, bytes, packet.wire_len, verify);
         let mut is_datagram = false;
         for _ in 0..MAX_NESTED_DATAGRAMS {
             let Ok(Decoded::Fragment(fragment)) = &decoded else { break };
@@ -207,6 +219,7 @@ impl Reader {
         None
     }
 
+    #[inline(always)]
     fn lend(&self, found: Found) -> Segment<'_> {
         let Found { time, ifindex, tcp, base } = found;
         let bytes = match base {

@@ -22,9 +22,7 @@ const BLOCK: usize = 64;
 
 impl<'a> Classes<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let mut classes = Self { bytes, start: 0, masks: Masks { printable: 0, name: 0 } };
-        classes.load(0);
-        classes
+        Self { bytes, start: 0, masks: masks_at(bytes, 0) }
     }
 
     /// The first byte from `at` on that is not printable. Places never go back.
@@ -54,24 +52,26 @@ impl<'a> Classes<'a> {
             if at >= self.bytes.len() {
                 return self.bytes.len();
             }
-            self.load(at);
+            self.start = at;
+            self.masks = masks_at(self.bytes, at);
         }
     }
+}
 
-    /// Looks at the bytes from `start` on. Behind the last one nothing is of any class.
-    fn load(&mut self, start: usize) {
-        let rest = self.bytes.get(start..).unwrap_or_default();
-        self.start = start;
-        self.masks = match rest.first_chunk() {
-            Some(block) => masks(block),
-            None => {
-                let mut block = [0; BLOCK];
-                if let Some(place) = block.get_mut(..rest.len()) {
-                    place.copy_from_slice(rest);
-                }
-                masks(&block)
+/// Looks at the bytes from `start` on. Behind the last one nothing is of any class. Not inlined: it
+/// gives back two registers, where the compiler would put all into memory.
+#[inline(never)]
+fn masks_at(bytes: &[u8], start: usize) -> Masks {
+    let rest = bytes.get(start..).unwrap_or_default();
+    match rest.first_chunk() {
+        Some(block) => masks(block),
+        None => {
+            let mut block = [0; BLOCK];
+            if let Some(place) = block.get_mut(..rest.len()) {
+                place.copy_from_slice(rest);
             }
-        };
+            masks(&block)
+        }
     }
 }
 
@@ -89,8 +89,8 @@ use self::portable::masks;
 #[cfg(target_arch = "x86_64")]
 mod sse2 {
     use std::arch::x86_64::{
-        __m128i, _mm_and_si128, _mm_andnot_si128, _mm_cmpeq_epi8, _mm_cmpgt_epi8, _mm_cmplt_epi8,
-        _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        __m128i, _mm_add_epi8, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set_epi64x, _mm_set1_epi8,
     };
 
     use super::{BLOCK, Masks};
@@ -107,10 +107,9 @@ mod sse2 {
         masks
     }
 
-    /// Compared as signed, what is not ASCII is below everything.
     #[target_feature(enable = "sse2")]
     fn printable(bytes: __m128i) -> __m128i {
-        _mm_andnot_si128(_mm_cmpeq_epi8(bytes, all(0x7f)), _mm_cmpgt_epi8(bytes, all(0x1f)))
+        between(b' ', bytes, b'~')
     }
 
     #[target_feature(enable = "sse2")]
@@ -121,9 +120,12 @@ mod sse2 {
         _mm_or_si128(_mm_or_si128(letters, between(b'0', bytes, b'9')), others)
     }
 
+    /// One comparison: what lies between them comes to lie below everything else, as signed bytes are
+    /// compared.
     #[target_feature(enable = "sse2")]
     fn between(first: u8, bytes: __m128i, last: u8) -> __m128i {
-        _mm_and_si128(_mm_cmpgt_epi8(bytes, all(first - 1)), _mm_cmplt_epi8(bytes, all(last + 1)))
+        let moved = _mm_add_epi8(bytes, all(0x80 - first));
+        _mm_cmplt_epi8(moved, all(0x80 + (last - first + 1)))
     }
 
     #[target_feature(enable = "sse2")]

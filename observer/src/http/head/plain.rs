@@ -8,13 +8,10 @@
 use super::super::{Role, detect};
 use super::classes::Classes;
 use super::sound::Strict;
-use crate::message::{Field, Name, Span, StartLine, Version};
+use crate::message::{Field, Name, Span, StartLine, Version, spare};
 
 /// More fields than this are for the readers that count them.
 const MAX_PLAIN_FIELDS: usize = 128;
-
-/// Fields that most heads have room for.
-const USUAL_FIELDS: usize = 12;
 
 /// The head at the start of `bytes`.
 pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
@@ -29,7 +26,7 @@ pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
         Role::Response => status_line(line)?,
     };
     let mut at = behind_crlf(bytes, n_line)?;
-    let mut fields = Vec::with_capacity(USUAL_FIELDS);
+    let mut fields = spare::fields();
     loop {
         let name_end = classes.name_end(at);
         if name_end == at {

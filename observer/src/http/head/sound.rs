@@ -4,13 +4,13 @@ use std::mem::MaybeUninit;
 
 use super::super::{Role, detect};
 use super::{check_names, plain, span_of, trim_line};
-use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version};
+use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version, spare};
 
 /// The head at the start of `bytes`, where all of it is there and it is [`plain`], and where it ends.
 /// One pass over the bytes, and one copy of them.
 pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<(Head, usize)> {
     let Strict { start, fields, end } = plain::read(bytes, role)?;
-    Some((Head::new(bytes.get(..end)?.to_vec(), start, fields, Anomalies::default()), end))
+    Some((Head::new(spare::copy(bytes.get(..end)?), start, fields, Anomalies::default()), end))
 }
 
 /// The same for one with which nothing is wrong.

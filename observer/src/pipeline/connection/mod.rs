@@ -270,10 +270,10 @@ impl Connection {
         }
         let Some(mut parser) = self.take_parser(role, out) else { return };
         loop {
-            let mark = input.mark;
+            let in_tunnel = self.tunnel.is_some().then_some(input.mark);
             let Some(item) = parser.next(&mut input) else { break };
             match role {
-                _ if self.pass_on(role, mark, &item) => {}
+                _ if in_tunnel.is_some_and(|mark| self.pass_on(role, mark, &item)) => {}
                 Role::Request => self.handle_request_item(item, &mut parser, out),
                 Role::Response => self.handle_response_item(item, &mut parser, out),
             }

@@ -138,8 +138,14 @@ pub fn decode(
     layers(link, bytes, wire_len, verify_checksums)
 }
 
+/// The same, where the packet is plain: only then there is something.
+#[inline(always)]
+pub(super) fn plain(link: u16, bytes: &[u8], verify_checksums: bool) -> Option<Tcp> {
+    plain::decode(link, bytes, verify_checksums)
+}
+
 /// The same for any packet: header by header.
-fn layers(
+pub(super) fn layers(
     link: u16,
     bytes: &[u8],
     wire_len: usize,

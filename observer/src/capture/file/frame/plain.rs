@@ -6,6 +6,8 @@
 use super::{Addresses, Tcp, Walk, checksum, ether, net};
 use crate::segment::{Endpoint, SeqNumber, TcpFlags};
 
+/// Inlined, so that its parts need not go through memory together.
+#[inline(always)]
 pub(super) fn decode(link: u16, bytes: &[u8], verify_checksums: bool) -> Option<Tcp> {
     // As many layers as are counted on the way down to TCP.
     let (packet, n_layers) = match link {
