@@ -9,6 +9,27 @@ pub(super) fn eight(n: u32) -> u64 {
     values(n) + ZEROS
 }
 
+/// The digits of `n`, which is from 10 to 9999, without leading zeros, and how many they are. Sizes,
+/// ports and indices are like that; two digits at a time from a table are quicker for them.
+#[inline]
+pub(super) fn four(n: u32) -> ([u8; 4], usize) {
+    let pair = |n: u32| u32::from(PAIRS[(n % 100) as usize]);
+    let digits = pair(n / 100) | pair(n) << 16;
+    let n_leading = usize::from(n < 1000) + usize::from(n < 100);
+    ((digits >> (8 * n_leading)).to_le_bytes(), 4 - n_leading)
+}
+
+/// Two digits each, the first in the lower byte.
+const PAIRS: [u16; 100] = {
+    let mut table = [0; 100];
+    let mut n = 0;
+    while n < 100 {
+        table[n] = u16::from_le_bytes([b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+        n += 1;
+    }
+    table
+};
+
 /// The digits of `n`, which has eight at most, without leading zeros, and how many they are.
 #[inline]
 pub(super) fn short(n: u32) -> ([u8; 8], usize) {
@@ -74,6 +95,10 @@ mod tests {
         assert_eq!(eight(n).to_le_bytes(), *format!("{n:08}").as_bytes());
         let (digits, len) = short(n);
         assert_eq!(digits[..len], *n.to_string().as_bytes());
+        if (10..10_000).contains(&n) {
+            let (digits, len) = four(n);
+            assert_eq!(digits[..len], *n.to_string().as_bytes());
+        }
     }
 
     #[test]

@@ -83,11 +83,15 @@ impl<'a> Json<'a> {
     #[inline(never)]
     fn digits(&mut self, n: u64) {
         const EIGHT_DIGITS: u64 = 100_000_000;
+        if n < 10_000 {
+            let (digits, len) = digits::four(n as u32);
+            return self.put_first(digits, len);
+        }
         if n < EIGHT_DIGITS {
             let (digits, len) = digits::short(n as u32);
             return self.put_first(digits, len);
         }
-        self.digits(n / EIGHT_DIGITS);
+        self.number(n / EIGHT_DIGITS);
         self.put_first(digits::eight((n % EIGHT_DIGITS) as u32).to_le_bytes(), 8);
     }
 
@@ -111,10 +115,14 @@ impl<'a> Json<'a> {
 
     /// `2023-11-14T22:13:20.000000001Z`, in quotation marks.
     pub(super) fn time(&mut self, time: Timestamp) {
-        let text = text::rfc3339(time);
-        self.raw("\"");
-        self.put_first(text, text.len());
-        self.raw("\"");
+        match self.rest.first_chunk_mut::<32>() {
+            Some([first, text @ .., last]) => {
+                (*first, *last) = (b'"', b'"');
+                text::write_rfc3339(time, text);
+            }
+            None => self.is_short = true,
+        }
+        self.take(32);
     }
 
     /// An address and a port, with their keys and without braces.

@@ -154,6 +154,8 @@ fn mask_fields(
 
 /// The value without its secrets; `None` when it has none.
 fn clean_reference(value: &[u8]) -> Option<Vec<u8>> {
+    // Every secret here has one of these before or behind it.
+    memchr::memchr2(b'=', b'@', value)?;
     let mut clean = Vec::new();
     let mut rest = value;
     let mut found = false;

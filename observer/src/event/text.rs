@@ -56,19 +56,25 @@ impl Serialize for Time {
 /// A time as RFC 3339 with nanoseconds, UTC. 64 bits of nanoseconds end in the year 2554, so every
 /// part has its digits.
 pub(super) fn rfc3339(time: Timestamp) -> [u8; 30] {
+    let mut text = [0; 30];
+    write_rfc3339(time, &mut text);
+    text
+}
+
+/// The same to where it is wanted.
+pub(super) fn write_rfc3339(time: Timestamp, text: &mut [u8; 30]) {
     let (seconds, ns) = (time.0 / 1_000_000_000, (time.0 % 1_000_000_000) as u32);
     let (day, second) = (seconds / 86_400, (seconds % 86_400) as u32);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     // Two digits each, and between them a zero that becomes a colon.
     let clock = digits::eight(hour * 1_000_000 + minute * 1_000 + second);
     let clock = clock + 0x0000_0a00_000a_0000;
-    let mut text = *b"0000-00-00T00:00:00.000000000Z";
+    *text = *b"0000-00-00T00:00:00.000000000Z";
     text[..10].copy_from_slice(&date(day));
     text[11..19].copy_from_slice(&clock.to_le_bytes());
     text[20..28].copy_from_slice(&digits::eight(ns / 10).to_le_bytes());
     // Below 10.
     text[28] = b'0' | (ns % 10) as u8;
-    text
 }
 
 /// The day of that number since 1970-01-01. Events come in the order of time, nearly: the day is

@@ -5,6 +5,7 @@
 //! malformed head is a finding, not an error.
 
 mod classes;
+mod known;
 mod plain;
 mod sound;
 

@@ -7,6 +7,7 @@
 
 use super::super::{Role, detect};
 use super::classes::Classes;
+use super::known;
 use super::sound::Strict;
 use crate::message::{Field, Name, Span, StartLine, Version, spare};
 
@@ -15,6 +16,12 @@ const MAX_PLAIN_FIELDS: usize = 128;
 
 /// The head at the start of `bytes`.
 pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
+    read_with(bytes, role, true)
+}
+
+/// `may_know`: fields that were read before may be taken from there.
+#[inline(always)]
+fn read_with(bytes: &[u8], role: Role, may_know: bool) -> Option<Strict> {
     let mut classes = Classes::new(bytes);
     let n_line = classes.printable_end(0);
     if n_line >= detect::MAX_START_LINE {
@@ -26,11 +33,19 @@ pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
         Role::Response => status_line(line)?,
     };
     let mut at = behind_crlf(bytes, n_line)?;
+    let first_field = at;
+    if may_know && let Some((fields, end)) = known::find(bytes, first_field, role) {
+        return Some(Strict { start, fields, end });
+    }
     let mut fields = spare::fields();
     loop {
         let name_end = classes.name_end(at);
         if name_end == at {
-            return Some(Strict { start, fields, end: behind_crlf(bytes, at)? });
+            let end = behind_crlf(bytes, at)?;
+            if may_know {
+                known::remember(bytes, first_field, end, &fields, role);
+            }
+            return Some(Strict { start, fields, end });
         }
         if bytes.get(name_end) != Some(&b':') || fields.len() >= MAX_PLAIN_FIELDS {
             return None;
@@ -168,6 +183,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_was_read_before_changes_nothing(
+            heads in proptest::collection::vec(
+                ("(GET /[ab]{0,9} HTTP/1.1|HTTP/1.1 200 O[KX]{1,9})", "((Host|X): {0,2}[ab]{0,2}\r\n){0,3}",
+                    "(\r\n|\r|X|)", "[ab]{0,9}"),
+                1..40,
+            ),
+        ) {
+            for (line, fields, end, rest) in heads {
+                let role = if line.starts_with('H') { Role::Response } else { Role::Request };
+                let head = format!("{line}\r\n{fields}{end}{rest}");
+                let parts = |read: Option<Strict>| read.map(|s| (s.start, s.fields, s.end));
+                let known = parts(read(head.as_bytes(), role));
+                prop_assert_eq!(known, parts(read_with(head.as_bytes(), role, false)));
+            }
+        }
+
         #[test]
         fn random_heads_are_read_the_same_or_left_to_others(
             first in "(GET|POST|M-X|get|) (/[!-~]{0,20}| |)( )?(HTTP/1.[019])?",
