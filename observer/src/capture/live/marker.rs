@@ -15,7 +15,7 @@ use observer_common::mark::{self, MARK_EGRESS, Marks, TABLE_LEN, TEXT_MAX, TICKE
 
 use super::clsact::{self, Clsact};
 use super::links::Links;
-use super::object::{host_words, port_bits, refused, take};
+use super::object::{host_words, load, port_bits, take};
 use super::tc::attach;
 use super::{Backend, CaptureError, HostFilter, TcAttach, privileges};
 
@@ -113,7 +113,7 @@ impl Marker {
         let failed = |source| CaptureError::Program { program: MARK_EGRESS, source };
         let program = ebpf.program_mut(MARK_EGRESS).ok_or(CaptureError::Incomplete(MARK_EGRESS))?;
         let program: &mut SchedClassifier = program.try_into().map_err(failed)?;
-        program.load().map_err(|error| refused(MARK_EGRESS, error))?;
+        load(MARK_EGRESS, || program.load())?;
         let mut mode = TcAttach::Auto;
         let mut clsact = Clsact::new();
         let mut links = Vec::new();

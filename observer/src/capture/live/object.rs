@@ -58,14 +58,16 @@ impl Object {
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
         for program in [config::TC_INGRESS, config::TC_EGRESS] {
-            self.classifier(program)?.load().map_err(|error| refused(program, error))?;
+            let classifier = self.classifier(program)?;
+            load(program, || classifier.load())?;
         }
         Ok(())
     }
 
     pub(super) fn load_socket(&mut self) -> Result<(), CaptureError> {
         let program = config::SOCKET;
-        self.socket_filter()?.load().map_err(|error| refused(program, error))
+        let filter = self.socket_filter()?;
+        load(program, || filter.load())
     }
 
     pub(super) fn classifier(
@@ -228,7 +230,27 @@ fn explain(error: aya::EbpfError, backend: Backend) -> CaptureError {
     CaptureError::Load(error)
 }
 
-pub(super) fn refused(program: &'static str, error: ProgramError) -> CaptureError {
+/// Loads a program. The verifier gives up with EAGAIN when a signal waits for the thread (do_check,
+/// kernel/bpf/verifier.c), which says nothing of the program.
+pub(super) fn load(
+    program: &'static str,
+    mut attempt: impl FnMut() -> Result<(), ProgramError>,
+) -> Result<(), CaptureError> {
+    let mut n_left = ATTEMPTS;
+    loop {
+        n_left -= 1;
+        match attempt() {
+            Err(ProgramError::LoadError { io_error, .. })
+                if n_left > 0 && io_error.raw_os_error() == Some(libc::EAGAIN) => {}
+            result => return result.map_err(|error| refused(program, error)),
+        }
+    }
+}
+
+/// As many as libbpf makes.
+const ATTEMPTS: u32 = 5;
+
+fn refused(program: &'static str, error: ProgramError) -> CaptureError {
     match error {
         ProgramError::LoadError { io_error, .. }
             if io_error.raw_os_error() == Some(libc::EPERM) =>
