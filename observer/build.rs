@@ -79,7 +79,7 @@ mod ebpf {
         let endian = env::var("CARGO_CFG_TARGET_ENDIAN")?;
         let target = if endian == "big" { "bpfeb-unknown-none" } else { "bpfel-unknown-none" };
         if root.join("lib/rustlib").join(target).is_dir() {
-            return Ok("aya_ebpf");
+            return Ok("aya_ebpf,observe");
         }
         if !has_source(&root) {
             bail!("toolchain `{toolchain}` has neither rust-src nor `core` for {target}");

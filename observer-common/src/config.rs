@@ -35,11 +35,17 @@ pub const FILL_MARK: &str = "FILL_MARK";
 /// Rings in use; the flow decides which of them its records go to.
 pub const N_RINGS: &str = "N_RINGS";
 
-/// The rings, the flow table, the counters and the words that sleeping readers set: names of maps.
+/// Bytes of each ring, a power of two, and the key of its seals ([`crate::ring`]).
+pub const RING_BYTES: &str = "RING_BYTES";
+pub const SEAL_KEY: &str = "SEAL_KEY";
+
+/// Names of maps: the rings' memory, their places, what wakes their readers; the flow table and the
+/// counters.
 pub const RINGS: &str = "RINGS";
+pub const PLACES: &str = "PLACES";
+pub const BELLS: &str = "BELLS";
 pub const FLOWS: &str = "FLOWS";
 pub const STATS: &str = "STATS";
-pub const SLEEPERS: &str = "SLEEPERS";
 /// Its only value tells which flows are kept ([`crate::sample::mask`]).
 pub const SAMPLING: &str = "SAMPLING";
 

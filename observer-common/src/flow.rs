@@ -232,7 +232,13 @@ impl Half {
                 return false;
             }
         }
-        let is_fresh = self.owner == 0 || starts_anew;
+        if self.owner == 0 || starts_anew {
+            // Nothing before it counts.
+            self.next_seq = sight.next_seq;
+            if let Some(ack) = sight.ack {
+                self.ack = ack;
+            }
+        }
         if starts_anew {
             // What is known of the last connection's stream says nothing of this one's.
             self.skip = 0;
@@ -240,24 +246,30 @@ impl Half {
             self.has_hole = 0;
             self.records_lost = 0;
         }
-        if !is_fresh && is_after(sight.seq, self.next_seq) {
-            self.has_hole = 1;
-        }
-        if is_fresh || newer_seq {
-            self.next_seq = sight.next_seq;
-        }
-        if let Some(ack) = sight.ack
-            && (is_fresh || newer_ack)
-        {
-            self.ack = ack;
-        }
         if let Some(isn) = sight.isn {
             self.isn = isn;
             self.has_isn = 1;
         }
         self.owner = owner;
-        self.owner_time_ns = now_ns;
+        self.advance(sight, now_ns);
         true
+    }
+
+    /// Takes note of a segment that the owner sees.
+    #[inline(always)]
+    pub fn advance(&mut self, sight: &Sight, now_ns: u64) {
+        if is_after(sight.seq, self.next_seq) {
+            self.has_hole = 1;
+        }
+        if is_after(sight.next_seq, self.next_seq) {
+            self.next_seq = sight.next_seq;
+        }
+        if let Some(ack) = sight.ack
+            && is_after(ack, self.ack)
+        {
+            self.ack = ack;
+        }
+        self.owner_time_ns = now_ns;
     }
 }
 

@@ -18,9 +18,17 @@ pub struct Buffer(pub [u8; BUFFER_LEN]);
 
 /// The most that is read at once: Ethernet, IPv4 without options, TCP without options.
 pub const BUFFER_LEN: usize = 56;
-const USUAL_LEN: usize = 54;
+pub const USUAL_LEN: usize = 54;
 
-impl Buffer {
+/// Header bytes, by their places: numbers from network order, words as they lie in memory.
+pub trait Octets {
+    fn u8(&self, at: usize) -> u8;
+    fn u16(&self, at: usize) -> u16;
+    fn u32(&self, at: usize) -> u32;
+    fn word(&self, at: usize) -> u64;
+}
+
+impl Octets for Buffer {
     #[inline(always)]
     fn u8(&self, at: usize) -> u8 {
         self.0[at]
@@ -36,13 +44,39 @@ impl Buffer {
         u32::from_be_bytes([self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3]])
     }
 
-    /// Eight bytes as they lie in memory.
     #[inline(always)]
     fn word(&self, at: usize) -> u64 {
         let b = &self.0;
         let (low, high) = ([b[at], b[at + 1], b[at + 2], b[at + 3]], at + 4);
         let [a, c, d, e] = low;
         u64::from_ne_bytes([a, c, d, e, b[high], b[high + 1], b[high + 2], b[high + 3]])
+    }
+}
+
+/// The first bytes of a frame where they lie. The kernel keeps frames aligned to two bytes at least
+/// (`NET_IP_ALIGN`), so they are read by halves; every number in usual headers is at an even place.
+#[repr(transparent)]
+pub struct Front(pub [u16; USUAL_LEN / 2]);
+
+impl Octets for Front {
+    #[inline(always)]
+    fn u8(&self, at: usize) -> u8 {
+        self.0[at / 2].to_ne_bytes()[at % 2]
+    }
+
+    #[inline(always)]
+    fn u16(&self, at: usize) -> u16 {
+        u16::from_be(self.0[at / 2])
+    }
+
+    #[inline(always)]
+    fn u32(&self, at: usize) -> u32 {
+        u32::from(self.u16(at)) << 16 | u32::from(self.u16(at + 2))
+    }
+
+    #[inline(always)]
+    fn word(&self, at: usize) -> u64 {
+        u64::from_be(u64::from(self.u32(at)) << 32 | u64::from(self.u32(at + 4)))
     }
 }
 
@@ -56,7 +90,12 @@ pub trait Load {
 
     /// Reads `n_bytes`, a constant of 1 to [`BUFFER_LEN`], at `offset` from where the frame starts.
     /// False when the frame does not have them; then the buffer holds anything.
-    fn load(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool;
+    fn load(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool {
+        self.load_to(offset, n_bytes, to, 0)
+    }
+
+    /// The same, to a place in the buffer that has room for it; a constant as well.
+    fn load_to(&self, offset: u32, n_bytes: usize, to: &mut Buffer, at: usize) -> bool;
 
     /// The same, at `offset` from the network header.
     fn load_network(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool;
@@ -102,23 +141,44 @@ pub const DTH: u16 = 0x800;
 #[inline(always)]
 pub fn walk<L: Load>(frame: &L, buffer: &mut Buffer) -> Result<Tcp, Outcome> {
     // Each load is a call of a helper, and nearly all segments are like this.
-    if frame.load(0, USUAL_LEN, buffer) && is_usual(frame.protocol(), buffer) {
-        let network = Network { offset: ETHERNET_LEN, ethertype: ETHERTYPE_IPV4, vlan: VLAN_NONE };
-        let (ends, at, n_bytes) = ipv4_fields(frame, &network, buffer, ETHERNET_LEN as usize)?;
-        return tcp_fields(ends, at, n_bytes, buffer, ETHERNET_LEN as usize + 20);
+    let is_usual = frame.load(0, USUAL_LEN, buffer) && is_usual(frame.protocol(), buffer);
+    let network = if is_usual { USUAL } else { link(frame, buffer)? };
+    let (ends, at, n_bytes) = match network.ethertype {
+        ETHERTYPE_IPV4 => {
+            if !is_usual && !frame.load_to(network.offset, 20, buffer, USUAL_IP) {
+                return Err(Outcome::Malformed);
+            }
+            ipv4(frame, &network, buffer)?
+        }
+        ETHERTYPE_IPV6 => ipv6(frame, &network, buffer)?,
+        _ => return Err(Outcome::NotIp),
+    };
+    if !is_usual && (n_bytes < 20 || !frame.load_to(at, 20, buffer, USUAL_TCP)) {
+        return Err(Outcome::Malformed);
     }
-    let network = link(frame, buffer)?;
-    match network.ethertype {
-        ETHERTYPE_IPV4 => ipv4(frame, &network, buffer),
-        ETHERTYPE_IPV6 => ipv6(frame, &network, buffer),
-        _ => Err(Outcome::NotIp),
-    }
+    tcp(ends, at, n_bytes, buffer)
 }
+
+/// The segment in a frame that begins so; `None` where it takes a walk to find it.
+#[inline(always)]
+pub fn usual<L: Load>(frame: &L, front: &impl Octets) -> Option<Result<Tcp, Outcome>> {
+    if !is_usual(frame.protocol(), front) {
+        return None;
+    }
+    let segment = ipv4(frame, &USUAL, front);
+    Some(segment.and_then(|(ends, at, n_bytes)| tcp(ends, at, n_bytes, front)))
+}
+
+/// What [`is_usual`] is about.
+const USUAL: Network = Network { offset: ETHERNET_LEN, ethertype: ETHERTYPE_IPV4, vlan: VLAN_NONE };
+/// Where its IPv4 header is, and its TCP header: and in the buffer those of any other.
+const USUAL_IP: usize = ETHERNET_LEN as usize;
+const USUAL_TCP: usize = USUAL_IP + 20;
 
 /// Whether a frame that begins so is Ethernet with IPv4 without options, and cannot be anything
 /// else: `link` and `ipv4` come to the same.
 #[inline(always)]
-fn is_usual(protocol: u16, b: &Buffer) -> bool {
+fn is_usual(protocol: u16, b: &impl Octets) -> bool {
     let is_bare = b.u8(0) >> 4 == 4;
     protocol == ETHERTYPE_IPV4 && b.u16(12) == ETHERTYPE_IPV4 && !is_bare && b.u8(14) == 0x45
 }
@@ -189,24 +249,15 @@ fn tags<L: Load>(frame: &L, mut ethertype: u16, b: &mut Buffer) -> Result<Networ
     Ok(Network { offset, ethertype, vlan })
 }
 
-/// RFC 791 §3.1.
+/// RFC 791 §3.1, of the header in its usual place: the ends, where what it carries is in the frame,
+/// and how long.
 #[inline(always)]
-fn ipv4<L: Load>(frame: &L, network: &Network, b: &mut Buffer) -> Result<Tcp, Outcome> {
-    if !frame.load(network.offset, 20, b) {
-        return Err(Outcome::Malformed);
-    }
-    let (ends, at, n_bytes) = ipv4_fields(frame, network, b, 0)?;
-    tcp(frame, ends, at, n_bytes, b)
-}
-
-/// The header at `o` in the buffer: the ends, where the payload is in the frame, and how long.
-#[inline(always)]
-fn ipv4_fields<L: Load>(
+fn ipv4<L: Load>(
     frame: &L,
     network: &Network,
-    b: &Buffer,
-    o: usize,
+    b: &impl Octets,
 ) -> Result<(Ends, u32, u32), Outcome> {
+    let o = USUAL_IP;
     let at = network.offset;
     let header_len = u32::from(b.u8(o) & 0x0f) * 4;
     if b.u8(o) >> 4 != 4 || header_len < 20 {
@@ -237,13 +288,17 @@ fn ipv4_fields<L: Load>(
 
 /// The low word of an IPv4-mapped address (RFC 4291 §2.5.5.2).
 #[inline(always)]
-fn mapped(b: &Buffer, at: usize) -> u64 {
-    u64::from_ne_bytes([0, 0, 0xff, 0xff, b.u8(at), b.u8(at + 1), b.u8(at + 2), b.u8(at + 3)])
+fn mapped(b: &impl Octets, at: usize) -> u64 {
+    (0xffff << 32 | u64::from(b.u32(at))).to_be()
 }
 
 /// RFC 8200 §3, and the extension headers of §4 up to [`EXTENSIONS_MAX`].
 #[inline(always)]
-fn ipv6<L: Load>(frame: &L, network: &Network, b: &mut Buffer) -> Result<Tcp, Outcome> {
+fn ipv6<L: Load>(
+    frame: &L,
+    network: &Network,
+    b: &mut Buffer,
+) -> Result<(Ends, u32, u32), Outcome> {
     let at = network.offset;
     if !frame.load(at, 40, b) || b.u8(0) >> 4 != 6 {
         return Err(Outcome::Malformed);
@@ -291,7 +346,7 @@ fn ipv6<L: Load>(frame: &L, network: &Network, b: &mut Buffer) -> Result<Tcp, Ou
     if walked > n_bytes {
         return Err(Outcome::Malformed);
     }
-    tcp(frame, ends, at + 40 + walked, n_bytes - walked, b)
+    Ok((ends, at + 40 + walked, n_bytes - walked))
 }
 
 /// The headers that may stand between IPv6 and TCP, of those that IANA lists.
@@ -314,24 +369,11 @@ struct Ends {
     vlan: u16,
 }
 
-/// RFC 9293 §3.1; `n_bytes` counts the header and the payload.
+/// RFC 9293 §3.1, of the header in its usual place, which is at `at` in the frame; `n_bytes` counts
+/// it and the payload.
 #[inline(always)]
-fn tcp<L: Load>(
-    frame: &L,
-    ends: Ends,
-    at: u32,
-    n_bytes: u32,
-    b: &mut Buffer,
-) -> Result<Tcp, Outcome> {
-    if n_bytes < 20 || !frame.load(at, 20, b) {
-        return Err(Outcome::Malformed);
-    }
-    tcp_fields(ends, at, n_bytes, b, 0)
-}
-
-/// The header at `o` in the buffer, and at `at` in the frame.
-#[inline(always)]
-fn tcp_fields(ends: Ends, at: u32, n_bytes: u32, b: &Buffer, o: usize) -> Result<Tcp, Outcome> {
+fn tcp(ends: Ends, at: u32, n_bytes: u32, b: &impl Octets) -> Result<Tcp, Outcome> {
+    let o = USUAL_TCP;
     let header_len = u32::from(b.u8(o + 12) >> 4) * 4;
     if n_bytes < 20 || header_len < 20 || header_len > n_bytes {
         return Err(Outcome::Malformed);

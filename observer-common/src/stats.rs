@@ -85,7 +85,8 @@ pub struct Counters {
     /// The namespace of the segment that comes next, which an entrance has left here
     /// ([`crate::config::ENTRANCES`]); no count of anything.
     pub netns: u32,
-    pub reserved_netns: u32,
+    /// The ring of [`Self::produced`]; no count either.
+    pub produced_ring: u32,
     /// Records on the ring; more than `Emitted` where segments needed several.
     pub records: u64,
     /// Payload bytes on the ring.
@@ -96,8 +97,8 @@ pub struct Counters {
     pub owner_moves: u64,
     /// Wake-ups sent to the reader.
     pub wakeups: u64,
-    /// Bytes put on the ring since this CPU last looked how full it is; no count of anything.
-    pub since_look: u64,
+    /// Where this CPU's last record ended ([`crate::ring::reserve`]); no count of anything.
+    pub produced: u64,
     /// Times that a flow was sampled out.
     pub flows_sampled: u64,
     /// Indexed by [`Outcome`].

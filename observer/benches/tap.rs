@@ -8,9 +8,9 @@
 
 use std::path::PathBuf;
 
-use aya::maps::{ArrayOfMaps, Map, MapData, MapType, RingBuf};
 use aya::programs::{Program, SchedClassifier, TestRun as _, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
+use observer::capture::live::ring::Layout;
 use observer_common::config;
 
 #[path = "../tests/kernel/frames.rs"]
@@ -33,11 +33,13 @@ fn main() {
         Some(path) => std::fs::read(path).expect("a readable object"),
         None => OBJECT.to_vec(),
     };
-    let mut ebpf = EbpfLoader::new()
-        .override_global(config::SKIP_BODIES, &1u32, true)
-        .load(&bytes)
-        .expect("the object, loaded as root");
-    let mut ring = ring(&mut ebpf);
+    let layout = Layout::new(1, RING_BYTES);
+    let mut loader = EbpfLoader::new();
+    layout.apply(&mut loader);
+    loader.override_global(config::SKIP_BODIES, &1u32, true);
+    let mut ebpf = loader.load(&bytes).expect("the object, loaded as root");
+    let mut rings = layout.rings(&mut ebpf).expect("a ring");
+    let ring = &mut rings[0];
     for name in [config::TC_EGRESS, config::TC_INGRESS] {
         let program = classifier(&mut ebpf, name);
         program.load().expect("the verifier's consent");
@@ -75,23 +77,13 @@ fn main() {
                     ..TestRunOptions::default()
                 };
                 let result = program.test_run(options).expect("a run of the program");
-                while ring.next().is_some() {}
+                ring.drain(|_| ());
                 result.duration.as_nanos()
             })
             .collect();
         times.sort_unstable();
         println!("{name:<26} {:>5} ns, median {:>5}", times[0], times[N_BATCHES / 2]);
     }
-}
-
-/// A ring where the programs look for it.
-fn ring(ebpf: &mut Ebpf) -> RingBuf<MapData> {
-    let map = aya_obj::Map::new_from_params(MapType::RingBuf as u32, 0, 0, RING_BYTES, 0);
-    let map = MapData::create(map, "RING", None).expect("a ring");
-    let slots = ebpf.map_mut(config::RINGS).expect("a place for it");
-    let mut slots: ArrayOfMaps<&mut MapData, MapData> = slots.try_into().expect("an array of maps");
-    slots.set(0, &map, 0).expect("a ring in its place");
-    Map::RingBuf(map).try_into().expect("a ring")
 }
 
 fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut SchedClassifier {

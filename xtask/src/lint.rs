@@ -101,7 +101,7 @@ fn ebpf_clippy(toolchain: &str) -> Option<Command> {
         .env("RUSTFLAGS", format!("--cfg bpf_target_arch=\"{}\"", std::env::consts::ARCH));
     if toolchain == ebpf::DEBIAN_TOOLCHAIN {
         // Its `core` is ready; aya-ebpf uses one unstable feature.
-        command.env("RUSTC_BOOTSTRAP", "aya_ebpf");
+        command.env("RUSTC_BOOTSTRAP", "aya_ebpf,observe");
     } else {
         command.env("RUSTC_BOOTSTRAP", "1").args(["-Z", "build-std=core"]);
     }

@@ -22,10 +22,10 @@ impl Load for Frame {
         self.protocol
     }
 
-    fn load(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool {
+    fn load_to(&self, offset: u32, n_bytes: usize, to: &mut Buffer, place: usize) -> bool {
         let at = offset as usize;
         match self.bytes.get(at..at + n_bytes) {
-            Some(bytes) => to.0[..n_bytes].copy_from_slice(bytes),
+            Some(bytes) => to.0[place..place + n_bytes].copy_from_slice(bytes),
             None => to.0.fill(0xaa),
         }
         self.bytes.len() >= at + n_bytes
@@ -36,8 +36,20 @@ impl Load for Frame {
     }
 }
 
+/// What the walk finds, with what is found at once where the frame is usual.
 fn walked(frame: &Frame) -> Result<Tcp, Outcome> {
-    walk(frame, &mut Buffer([0xaa; BUFFER_LEN]))
+    let walked = walk(frame, &mut Buffer([0xaa; BUFFER_LEN]));
+    let at_once = at_once(frame);
+    assert!(at_once.is_none_or(|found| found == walked), "{at_once:?} is not {walked:?}");
+    walked
+}
+
+/// What is found without a walk.
+fn at_once(frame: &Frame) -> Option<Result<Tcp, Outcome>> {
+    let bytes = frame.bytes.get(..USUAL_LEN)?;
+    let halves = bytes.chunks_exact(2).map(|two| u16::from_ne_bytes([two[0], two[1]]));
+    let front = Front(halves.collect::<Vec<_>>().try_into().unwrap());
+    usual(frame, &front)
 }
 
 const CLIENT: [u8; 4] = [10, 0, 0, 1];
@@ -126,6 +138,19 @@ fn all_twelve_flag_bits_come_through() {
         let frame = ethernet(0x0800, &ipv4(&tcp_header(flags, 0), 0, 0, 6));
         assert_eq!(found(&frame, b"").flags, flags);
     }
+}
+
+#[test]
+fn what_is_usual_takes_no_walk() {
+    let frame = |options, flags| {
+        let segment = [tcp_header(flags, 12), b"GET / HTTP/1.1".to_vec()].concat();
+        ethernet(ETHERTYPE_IPV4, &ipv4(&segment, options, 0, 6))
+    };
+    for flags in [ACK, FIN | PSH, SYN, DTH] {
+        let usual = frame(0, flags);
+        assert_eq!(at_once(&usual).unwrap(), Ok(found(&usual, b"GET / HTTP/1.1")));
+    }
+    assert_eq!(at_once(&frame(4, ACK)), None);
 }
 
 #[test]

@@ -3,21 +3,19 @@
 use observer_common::headers::Tcp;
 use observer_common::record::{RecordHeader, VLAN_NONE};
 
-use crate::skb::{Skb, Socket};
-use crate::skip::Kept;
+use crate::skb::Skb;
+use crate::socket::Socket;
 
 /// Writes a header but for what `emit` knows of each record. Volatile, because the compiler gathers
 /// plain stores into calls that store byte by byte.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "each is one part of the header, and inlined")]
 pub fn describe(
     header: *mut RecordHeader,
     skb: &Skb,
     netns: u32,
     tcp: &Tcp,
     time_ns: u64,
-    notes: u8,
-    kept: &Kept,
+    skip_until: u32,
     socket: &Socket,
 ) {
     let vlan = match skb.vlan() {
@@ -39,14 +37,12 @@ pub fn describe(
         (&raw mut (*header).destination_port).write_volatile(tcp.destination_port);
         (&raw mut (*header).ack).write_volatile(tcp.ack);
         (&raw mut (*header).window).write_volatile(tcp.window);
-        (&raw mut (*header).captured_len).write_volatile(kept.n_bytes);
         (&raw mut (*header).ifindex).write_volatile(skb.ifindex());
         (&raw mut (*header).srtt_us).write_volatile(socket.srtt_us);
         (&raw mut (*header).retransmits).write_volatile(socket.retransmits);
         (&raw mut (*header).vlan).write_volatile(vlan);
         (&raw mut (*header).hook).write_volatile(skb.hook as u8);
-        (&raw mut (*header).notes).write_volatile(notes | kept.notes);
-        (&raw mut (*header).skip_until).write_volatile(kept.skip_until);
+        (&raw mut (*header).skip_until).write_volatile(skip_until);
         (&raw mut (*header).netns).write_volatile(netns);
         (&raw mut (*header).reserved).write_volatile(0);
     }

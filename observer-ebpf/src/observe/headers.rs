@@ -1,11 +1,11 @@
 //! The header walk as a function of its own. It is global (exported, and called by its type), so
 //! that the verifier walks it once and not again for each of its results; and inlined it would take
-//! more stack than a program has.
+//! more stack than a program has. Before it comes what nearly all segments are, without a call.
 
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
-use observer_common::headers::{Buffer, TCP_WORDS, Tcp, walk};
+use observer_common::headers::{Buffer, TCP_WORDS, Tcp, usual, walk};
 use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
@@ -15,6 +15,11 @@ use crate::skb::Skb;
 /// program has 512 bytes of stack.
 #[inline(always)]
 pub fn find<'a>(skb: &Skb, tcp: &'a mut MaybeUninit<Tcp>) -> Result<&'a mut Tcp, Outcome> {
+    if let Some(front) = skb.front()
+        && let Some(segment) = usual(skb, front)
+    {
+        return segment.map(|found| tcp.write(found));
+    }
     let words = tcp.as_mut_ptr().cast::<u64>();
     for i in 0..TCP_WORDS {
         // SAFETY: a Tcp is that many words. The verifier wants what it passes on to be written,

@@ -4,7 +4,9 @@
 //! and the socket filter sits on our own socket and keeps nothing for it.
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
 
+mod atomic;
 mod bounds;
 mod emit;
 mod filter;
@@ -16,10 +18,12 @@ mod handshake;
 mod headers;
 mod maps;
 mod owner;
+mod pieces;
 mod ring;
 mod setting;
 mod skb;
 mod skip;
+mod socket;
 mod tap;
 mod wake;
 

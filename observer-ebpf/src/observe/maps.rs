@@ -1,23 +1,37 @@
 //! The maps and the read-only globals; names and shapes as `observer_common::config` has them.
 //! User space sets the sizes and the globals before the programs load.
 
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{ArrayOfMaps, RingBuf};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, LruHashMap, PerCpuArray, ProgramArray};
 use observer_common::config::{HOSTS_MAX, Network, PORT_WORDS};
 use observer_common::flow::{Flow, FlowKey, Handshake};
 use observer_common::head::Part;
-use observer_common::ring::{RINGS_MAX, Sleeper};
+use observer_common::ring::{Places, RINGS_MAX, STRIDE};
 use observer_common::stats::Counters;
 
-use crate::ring::Draft;
+use crate::ring::Record;
 use crate::setting::Setting;
 
-/// One ring; user space makes them, of the size that it likes.
-pub type Ring = RingBuf<u64, 4096>;
+/// A block of a ring (`observer_common::ring`).
+#[repr(C, align(64))]
+pub struct Block([u8; STRIDE as usize]);
+
+/// The rings, block by block, one ring behind the other. User space says how many blocks there are.
+#[map]
+pub static RINGS: Array<Block> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// One for each ring.
+#[map]
+pub static PLACES: Array<Places> = Array::with_max_entries(RINGS_MAX, BPF_F_MMAPABLE);
+
+/// What wakes a reader: a ring of the kernel's that nothing is kept in. User space makes one for each
+/// ring.
+pub type Bell = RingBuf<u64, 4096>;
 
 #[btf_map]
-pub static RINGS: ArrayOfMaps<Ring, { RINGS_MAX as usize }> = ArrayOfMaps::new();
+pub static BELLS: ArrayOfMaps<Bell, { RINGS_MAX as usize }> = ArrayOfMaps::new();
 
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65536, 0);
@@ -29,17 +43,13 @@ pub static HANDSHAKES: LruHashMap<FlowKey, Handshake> = LruHashMap::with_max_ent
 #[map]
 pub static STATS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
 
-/// Where a record is put together: too large for a stack.
+/// Where the socket filter makes a header: too large for a stack.
 #[map]
-pub static DRAFTS: PerCpuArray<Draft> = PerCpuArray::with_max_entries(1, 0);
+pub static DRAFTS: PerCpuArray<Record> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where the first part of a segment is looked at: too large for a stack.
 #[map]
 pub static PARTS: PerCpuArray<Part> = PerCpuArray::with_max_entries(1, 0);
-
-/// One for each ring.
-#[map]
-pub static SLEEPERS: Array<Sleeper> = Array::with_max_entries(RINGS_MAX, 0);
 
 /// The classifiers, for the entrances of other network namespaces; nothing here reads it.
 #[map]
@@ -79,6 +89,12 @@ pub static WATCH_TLS: Setting<u32> = Setting(0);
 
 #[unsafe(no_mangle)]
 pub static N_RINGS: Setting<u32> = Setting(1);
+
+#[unsafe(no_mangle)]
+pub static RING_BYTES: Setting<u64> = Setting(1 << 20);
+
+#[unsafe(no_mangle)]
+pub static SEAL_KEY: Setting<u64> = Setting(0);
 
 #[unsafe(no_mangle)]
 pub static FILL_MARK: Setting<u64> = Setting(1 << 20);

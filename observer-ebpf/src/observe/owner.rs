@@ -1,12 +1,24 @@
 //! Which interface and hook own a half of a flow; the rules are in `observer_common::flow`.
 
 use observer_common::flow::{Half, Sight};
-use observer_common::headers::Tcp;
+use observer_common::headers::{SYN, Tcp};
+use observer_common::record::Hook;
 use observer_common::stats::Outcome;
 
 /// Ok when `owner` owns the half, by now; true when it took the half over from another.
 #[inline(always)]
-pub fn claim(half: &mut Half, tcp: &Tcp, owner: u32, now_ns: u64) -> Result<bool, Outcome> {
+pub fn claim(
+    hook: Hook,
+    half: &mut Half,
+    tcp: &Tcp,
+    owner: u32,
+    now_ns: u64,
+) -> Result<bool, Outcome> {
+    // Nearly all segments are like this, and a call costs. The socket filter has no room for it.
+    if !matches!(hook, Hook::Socket) && half.owner == owner && tcp.flags & SYN == 0 {
+        half.advance(&Sight::of(tcp), now_ns);
+        return Ok(false);
+    }
     match observe_claim(half, tcp, owner, now_ns) {
         OWNED => Ok(false),
         TAKEN => Ok(true),

@@ -1,126 +1,85 @@
-//! One record on its ring.
-//!
-//! A record is put together in a place of this CPU's and copied to the ring as long as it is: one
-//! helper call, and of the ring no more than the record takes. Where that would be to copy a lot
-//! twice, it is made in the ring itself, in one of a few constant sizes (the verifier wants a
-//! constant), and copied once, straight from the skb.
+//! One record on its ring, by the rules of `observer_common::ring`: room for it, its bytes straight
+//! from the skb, and the seal that shows it to the reader.
 
-use core::ptr::from_ref;
+use observer_common::record::{PIECE_MAX, RecordHeader};
+use observer_common::ring::{Extent, Places, Prefix, n_blocks, place, reserve, seal};
+use observer_common::stats::Counters;
 
-use aya_ebpf::bindings::{__sk_buff, BPF_RB_NO_WAKEUP};
-use observer_common::record::{HEADER_LEN, Hook, PIECE_MAX, RecordHeader};
-use observer_common::stats::{Counters, Outcome};
-
-use crate::bounds;
-use crate::maps::{RINGS, Ring};
+use crate::atomic;
+use crate::maps::{PLACES, RING_BYTES, RINGS, SEAL_KEY};
 use crate::skb::Skb;
 use crate::wake::wake;
 
-/// A record with room for `N` captured bytes.
+/// What stands in front of the captured bytes.
 #[repr(C)]
-pub struct Record<const N: usize> {
+pub struct Record {
+    prefix: Prefix,
     pub header: RecordHeader,
-    bytes: [u8; N],
 }
 
-/// Most captured bytes of a record that is copied twice. Requests and the heads of responses are
-/// shorter, and so are the segments of an Ethernet. One size class more in the ring instead would not
-/// fit into a socket filter (20,480 bytes before Linux 6.8).
-const SMALL_MAX: u32 = 4096;
-const LARGE_MIN: u32 = SMALL_MAX + 1;
-
-/// Where small records are put together, and the headers of all.
-#[repr(C)]
-pub struct Draft {
-    pub record: Record<{ SMALL_MAX as usize }>,
-    /// The ring that it goes to.
-    pub ring: u64,
+/// Room for a record that the reader does not see yet.
+pub struct Room {
+    pub record: *mut Record,
+    places: *mut Places,
+    number: u32,
+    captured: u32,
+    position: u64,
 }
 
-/// Puts one record on the ring: the draft's header, and as many bytes from `offset` of the frame as
-/// it says. `PUT`, or the code of an outcome. Global, for the reasons in `headers`.
-#[inline(never)]
-#[unsafe(no_mangle)]
-pub extern "C" fn observe_put(
-    raw: *mut __sk_buff,
-    draft: *mut Draft,
-    offset: u32,
-    counters: *mut Counters,
-) -> u32 {
-    // SAFETY: the caller's; the verifier takes them for pointers that may be null.
-    let args = unsafe { (draft.as_mut(), counters.as_mut()) };
-    let (Some(draft), Some(counters)) = args else { return Outcome::Unreadable as u32 };
-    // The hook is in the header.
-    let skb = Skb::new(raw, Hook::TcIngress);
-    let number = draft.ring as u32;
-    let draft = &mut draft.record;
-    // There are as many as `N_RINGS` says.
-    let Some(ring) = RINGS.get(number) else { return Outcome::RingFull as u32 };
-    let captured = draft.header.captured_len;
-    let result = match captured {
-        0..=SMALL_MAX => put_small(ring, &skb, draft, offset),
-        LARGE_MIN..=16384 => put_large::<16384>(ring, &skb, &draft.header, offset),
-        _ => put_large::<{ PIECE_MAX as usize }>(ring, &skb, &draft.header, offset),
-    };
-    match result {
-        Ok(()) => {
+impl Room {
+    /// Room on a ring for a record with so many captured bytes; `None` when there is none.
+    #[inline(always)]
+    pub fn take(number: u32, captured: u32, counters: &mut Counters) -> Option<Self> {
+        let places = PLACES.get_ptr_mut(number)?;
+        let size = RING_BYTES.load();
+        let extent = Extent(u64::from(HEADER_LEN + captured));
+        // SAFETY: the value of an array is always there. The swap is a full barrier, between this
+        // look and what is written to the room.
+        let (produced, consumed) = unsafe {
+            (&raw mut (*places).produced, (&raw const (*places).consumed).read_volatile())
+        };
+        let swap = |old, new| atomic::swap_if(produced, old, new);
+        let guess = if counters.produced_ring == number { counters.produced } else { consumed };
+        let position = reserve(guess, extent.room(), consumed, size, swap)?;
+        counters.produced = position + extent.room();
+        counters.produced_ring = number;
+        let (block, offset) = place(position, size);
+        // There are as many blocks as the size says.
+        let block = RINGS.get_ptr_mut(number * n_blocks(size) + block)?;
+        // SAFETY: a block has room for the largest record behind every offset in it.
+        let record = unsafe { block.cast::<Record>().byte_add(offset as usize) };
+        // SAFETY: as above. Volatile, as in `describe`.
+        unsafe { (&raw mut (*record).prefix.extent).write_volatile(extent) };
+        Some(Self { record, places, number, captured, position })
+    }
+
+    /// Copies the captured bytes from `offset` of the frame on. False when they cannot be had.
+    #[inline(always)]
+    pub fn fill(&self, skb: &Skb, offset: u32) -> bool {
+        // SAFETY: the room ends behind the captured bytes, and each block behind the most of them.
+        let bytes = unsafe { self.record.add(1).cast::<u8>() };
+        self.captured == 0 || skb.copy(offset, bytes, self.captured, PIECE_MAX)
+    }
+
+    /// Shows the record to the reader, and counts it if it is one: the room of one that could not be
+    /// filled is passed over.
+    #[inline(always)]
+    pub fn finish(self, is_filled: bool, counters: &mut Counters) {
+        if is_filled {
             counters.records += 1;
-            counters.bytes += u64::from(captured);
-            wake(ring, number, counters, u64::from(captured) + HEADER_LEN as u64);
-            PUT
+            counters.bytes += u64::from(self.captured);
+        } else {
+            let extent = Extent(u64::from(HEADER_LEN + self.captured) | Extent::GIVEN_UP);
+            // SAFETY: the room is this record's alone until it is sealed.
+            unsafe { (&raw mut (*self.record).prefix.extent).write_volatile(extent) };
         }
-        Err(outcome) => outcome as u32,
-    }
-}
-
-/// No outcome yet.
-pub const PUT: u32 = Outcome::Emitted as u32;
-
-#[inline(always)]
-fn put_small(
-    ring: &Ring,
-    skb: &Skb,
-    draft: &mut Record<{ SMALL_MAX as usize }>,
-    offset: u32,
-) -> Result<(), Outcome> {
-    let captured = draft.header.captured_len;
-    let mut n_bytes = HEADER_LEN;
-    if let Some(captured) = bounds::size_within(captured, SMALL_MAX) {
-        if !skb.copy(offset, (&raw mut draft.bytes).cast(), captured, SMALL_MAX) {
-            return Err(Outcome::Unreadable);
+        // SAFETY: as above.
+        unsafe {
+            let seal = seal(self.position, SEAL_KEY.load());
+            atomic::publish(&raw mut (*self.record).prefix.seal, seal);
         }
-        n_bytes += captured as usize;
+        wake(self.places, self.number, self.position, counters);
     }
-    // SAFETY: the draft is that long, and written that far.
-    let record = unsafe { core::slice::from_raw_parts(from_ref(draft).cast(), n_bytes) };
-    let put = ring.output_untyped::<[u8]>(record, u64::from(BPF_RB_NO_WAKEUP));
-    put.map_err(|_| Outcome::RingFull)
 }
 
-#[inline(always)]
-fn put_large<const N: usize>(
-    ring: &Ring,
-    skb: &Skb,
-    header: &RecordHeader,
-    offset: u32,
-) -> Result<(), Outcome> {
-    let Some(mut entry) = ring.reserve_untyped::<Record<N>>(0) else {
-        return Err(Outcome::RingFull);
-    };
-    let record = entry.as_mut_ptr();
-    let from = from_ref(header).cast::<u64>();
-    let to = record.cast::<u64>();
-    for i in 0..HEADER_LEN / 8 {
-        // SAFETY: both are headers, of that many words. Volatile, or the compiler calls a memcpy
-        // that goes byte by byte.
-        unsafe { to.add(i).write_volatile(from.add(i).read()) };
-    }
-    // SAFETY: the reservation is as large as the record.
-    let bytes = unsafe { (&raw mut (*record).bytes).cast::<u8>() };
-    if !skb.copy(offset, bytes, header.captured_len, N as u32) {
-        entry.discard(u64::from(BPF_RB_NO_WAKEUP));
-        return Err(Outcome::Unreadable);
-    }
-    entry.submit(u64::from(BPF_RB_NO_WAKEUP));
-    Ok(())
-}
+pub const HEADER_LEN: u32 = size_of::<RecordHeader>() as u32;

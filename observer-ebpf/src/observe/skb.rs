@@ -1,13 +1,10 @@
-//! Reading an skb: bytes through `bpf_skb_load_bytes` alone, because direct access sees only the
-//! linear part, and what the kernel keeps beside the bytes.
+//! Reading an skb: bytes through `bpf_skb_load_bytes`, but for those of usual headers, because direct
+//! access sees only the linear part; and what the kernel keeps beside the bytes.
 
 use aya_ebpf::bindings::{__sk_buff, bpf_hdr_start_off};
-use aya_ebpf::helpers::generated::{
-    bpf_get_socket_cookie, bpf_sk_fullsock, bpf_skb_cgroup_id, bpf_skb_load_bytes,
-    bpf_skb_load_bytes_relative, bpf_tcp_sock,
-};
+use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative};
 use observer_common::flow::{WAY_IN, WAY_OUT};
-use observer_common::headers::{Buffer, Load};
+use observer_common::headers::{Buffer, Front, Load, USUAL_LEN};
 use observer_common::record::{Hook, VLAN_NONE};
 
 use crate::bounds;
@@ -16,18 +13,6 @@ use crate::bounds;
 pub struct Skb {
     raw: *mut __sk_buff,
     pub hook: Hook,
-}
-
-/// What the sending socket knows; all 0 where there is none at hand.
-pub struct Socket {
-    pub cookie: u64,
-    pub cgroup_id: u64,
-    pub srtt_us: u32,
-    pub retransmits: u32,
-}
-
-impl Socket {
-    pub const UNKNOWN: Self = Self { cookie: 0, cgroup_id: 0, srtt_us: 0, retransmits: 0 };
 }
 
 impl Skb {
@@ -45,6 +30,22 @@ impl Skb {
     pub fn ifindex(&self) -> u32 {
         // SAFETY: the context of the program is valid while it runs.
         unsafe { (*self.raw).ifindex }
+    }
+
+    /// The first bytes of the frame where they lie; `None` where there are fewer in one piece, and for
+    /// the socket filter, which may not look at them (sk_filter_is_valid_access).
+    #[inline(always)]
+    pub fn front(&self) -> Option<&Front> {
+        if matches!(self.hook, Hook::Socket) {
+            return None;
+        }
+        // SAFETY: as above.
+        let (start, end) = unsafe { ((*self.raw).data as usize, (*self.raw).data_end as usize) };
+        if start + USUAL_LEN > end {
+            return None;
+        }
+        // SAFETY: as long as was just made sure of, and aligned as `Front` says.
+        Some(unsafe { &*(start as *const Front) })
     }
 
     /// Whether the segment comes in or goes out, as this interface sees it.
@@ -79,36 +80,6 @@ impl Skb {
         // SAFETY: `to` has room for `max` bytes, and `n_bytes` is at most that.
         unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to.cast(), n_bytes) == 0 }
     }
-
-    /// Only the way out has a socket: on the way in the kernel looks it up after the hooks, and
-    /// the clone that a packet socket gets has lost it (`__skb_clone` clears `sk`).
-    #[inline(always)]
-    pub fn socket(&self) -> Socket {
-        let mut socket = Socket::UNKNOWN;
-        if !matches!(self.hook, Hook::TcEgress) {
-            return socket;
-        }
-        // SAFETY: each pointer is checked for null before it is read or passed on.
-        unsafe {
-            let sk = (*self.raw).__bindgen_anon_2.sk;
-            if sk.is_null() {
-                return socket;
-            }
-            socket.cookie = bpf_get_socket_cookie(self.raw.cast());
-            socket.cgroup_id = bpf_skb_cgroup_id(self.raw);
-            let full = bpf_sk_fullsock(sk);
-            if full.is_null() {
-                return socket;
-            }
-            let tcp = bpf_tcp_sock(full);
-            if !tcp.is_null() {
-                // The kernel keeps the estimate times eight (struct tcp_sock, `srtt_us`).
-                socket.srtt_us = (*tcp).srtt_us >> 3;
-                socket.retransmits = (*tcp).total_retrans;
-            }
-        }
-        socket
-    }
 }
 
 impl Load for Skb {
@@ -125,9 +96,9 @@ impl Load for Skb {
     }
 
     #[inline(always)]
-    fn load(&self, offset: u32, n_bytes: usize, to: &mut Buffer) -> bool {
-        let to = (&raw mut to.0).cast();
-        // SAFETY: callers pass a constant that the buffer has room for.
+    fn load_to(&self, offset: u32, n_bytes: usize, to: &mut Buffer, at: usize) -> bool {
+        let to = unsafe { (&raw mut to.0).cast::<u8>().add(at) }.cast();
+        // SAFETY: callers pass constants that the buffer has room for.
         unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to, n_bytes as u32) == 0 }
     }
 

@@ -12,10 +12,11 @@ use observer_common::skip::SIGN_OF_LIFE;
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
 
 use crate::describe::describe;
-use crate::emit::{EMITTED, observe_emit};
+use crate::emit::emit;
 use crate::flow::Part;
-use crate::maps::{DRAFTS, N_RINGS, STATS};
-use crate::skb::{Skb, Socket};
+use crate::maps::{N_RINGS, STATS};
+use crate::skb::Skb;
+use crate::socket::Socket;
 use crate::{filter, flow, handshake, headers, owner, skip};
 
 #[inline(always)]
@@ -63,7 +64,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     // SAFETY: the helper has no preconditions.
     let time_ns = unsafe { bpf_ktime_get_ns() };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
-    let moved = owner::claim(half, tcp, table::owner(netns, ifindex, way), time_ns)?;
+    let moved = owner::claim(skb.hook, half, tcp, table::owner(netns, ifindex, way), time_ns)?;
     if moved {
         counters.owner_moves += 1;
     }
@@ -90,17 +91,11 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let is_due = now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE;
     if matches!(skb.hook, Hook::TcEgress) && (part != Part::Next || is_due) {
         half.socket_time = now;
-        socket = skb.socket();
+        socket = Socket::of(skb);
     }
-    // There is one on each CPU.
-    let Some(draft) = DRAFTS.get_ptr_mut(0) else { return Err(Outcome::Unreadable) };
-    // SAFETY: the draft belongs to this CPU, as in `run`.
-    unsafe {
-        (&raw mut (*draft).ring).write_volatile(u64::from(key.ring(N_RINGS.load())));
-        describe(&raw mut (*draft).record.header, skb, netns, tcp, time_ns, notes, &kept, &socket);
-    }
-    match observe_emit(skb.raw(), tcp, draft, half, counters) {
-        EMITTED => Ok(()),
-        code => Err(Outcome::from_code(code)),
-    }
+    let ring = key.ring(N_RINGS.load());
+    let what = (ring, kept.n_bytes, notes | kept.notes);
+    emit(skb, tcp, half, counters, what, |header| {
+        describe(header, skb, netns, tcp, time_ns, kept.skip_until, &socket);
+    })
 }

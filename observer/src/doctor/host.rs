@@ -16,7 +16,7 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
     vec![ring(wanted, available), daemon(&config.control.socket)]
 }
 
-/// The kernel allocates rings whole and at once (bpf_ringbuf_area_alloc).
+/// The kernel allocates rings whole and at once (array_map_alloc).
 fn ring(wanted: u64, available: Option<u64>) -> Finding {
     let check = "ring memory";
     let message = format!("{} for the ring", mebibytes(wanted));

@@ -197,6 +197,23 @@ fn a_full_ring_loses_and_counts_and_the_next_record_says_so() {
     assert_eq!(seen.segment().origin.records_lost, 0);
 }
 
+/// How far one ring has come says nothing of another.
+#[test]
+fn rings_of_different_age_hold_as_much() {
+    let settings = Settings { rings: Some(2), ring_bytes: Some(4096), ..Settings::default() };
+    let Some(mut rig) = Rig::new(&settings) else { return };
+    let from = |port| Tcp { source_port: port, ..Tcp::data(GET) }.frame();
+    let seen = rig.send(&from(40_000)).ring;
+    let other = (40_001..40_100).find(|port| rig.send(&from(*port)).ring != seen).unwrap();
+    for _ in 0..100 {
+        rig.send(&from(40_000)).is(Outcome::Emitted);
+    }
+    for _ in 0..3 {
+        rig.send(&from(other)).is(Outcome::Emitted);
+        rig.send(&from(40_000)).is(Outcome::Emitted);
+    }
+}
+
 #[test]
 fn a_flow_has_one_ring_for_both_halves_and_flows_spread() {
     let Some(mut rig) = Rig::new(&Settings { rings: Some(4), ..Settings::default() }) else {

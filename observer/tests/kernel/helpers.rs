@@ -9,7 +9,7 @@ use crate::rig::{OBJECT, Rig, Settings};
 
 /// Numbers of include/uapi/linux/bpf.h. None of these writes an skb, makes it linear, or sends it
 /// anywhere.
-const ALLOWED: [(i32, &str); 14] = [
+const ALLOWED: [(i32, &str); 11] = [
     (1, "bpf_map_lookup_elem"),
     (2, "bpf_map_update_elem"),
     (5, "bpf_ktime_get_ns"),
@@ -19,11 +19,8 @@ const ALLOWED: [(i32, &str); 14] = [
     (79, "bpf_skb_cgroup_id"),
     (95, "bpf_sk_fullsock"),
     (96, "bpf_tcp_sock"),
-    (130, "bpf_ringbuf_output"),
     (131, "bpf_ringbuf_reserve"),
-    (132, "bpf_ringbuf_submit"),
     (133, "bpf_ringbuf_discard"),
-    (134, "bpf_ringbuf_query"),
 ];
 
 /// BPF_JMP | BPF_CALL

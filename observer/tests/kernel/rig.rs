@@ -1,9 +1,10 @@
 //! One loaded set of programs without an interface: frames go in, outcomes and records come out.
 
-use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapType, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapType, PerCpuArray};
 use aya::programs::{Program, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer::capture::live::Ledger;
+use observer::capture::live::ring::{Layout, Ring};
 use observer::decode::{ClockOffset, decode};
 use observer::segment::Segment;
 use observer_common::config::{self, PORT_WORDS};
@@ -40,7 +41,7 @@ pub(crate) struct Settings {
 
 pub(crate) struct Rig {
     ebpf: Ebpf,
-    rings: Vec<RingBuf<MapData>>,
+    rings: Vec<Ring>,
     /// Whether records are read once a frame has been sent.
     pub(crate) is_reading: bool,
     stats: PerCpuArray<MapData, Wire<Counters>>,
@@ -81,7 +82,10 @@ impl Rig {
         let watch_dth = u32::from(settings.watch_dth);
         let watch_tls = u32::from(settings.watch_tls);
         let n_rings = settings.rings.unwrap_or(1);
-        let mut ebpf = EbpfLoader::new()
+        let layout = Layout::new(n_rings, settings.ring_bytes.unwrap_or(1 << 20));
+        let mut loader = EbpfLoader::new();
+        layout.apply(&mut loader);
+        let mut ebpf = loader
             .override_global(config::PORTS, &ports, true)
             .override_global(config::PORTS_ON, &ports_on, true)
             .override_global(config::HOSTS, &hosts, true)
@@ -91,7 +95,6 @@ impl Rig {
             .override_global(config::BODY_PREFIX, &body_prefix, true)
             .override_global(config::WATCH_DTH, &watch_dth, true)
             .override_global(config::WATCH_TLS, &watch_tls, true)
-            .override_global(config::N_RINGS, &n_rings, true)
             .load(OBJECT)
             .unwrap();
         for (_, program) in ebpf.programs_mut() {
@@ -101,9 +104,8 @@ impl Rig {
                 _ => unreachable!("the object has only these two kinds"),
             }
         }
-        let n_bytes = settings.ring_bytes.unwrap_or(1 << 20);
         Some(Self {
-            rings: (0..n_rings).map(|number| ring(&mut ebpf, number, n_bytes)).collect(),
+            rings: layout.rings(&mut ebpf).unwrap(),
             is_reading: true,
             stats: ebpf.take_map(config::STATS).unwrap().try_into().unwrap(),
             flows: ebpf.take_map(config::FLOWS).unwrap().try_into().unwrap(),
@@ -159,10 +161,10 @@ impl Rig {
         let (mut records, mut from) = (Vec::new(), None);
         let read = self.rings.iter_mut().filter(|_| self.is_reading);
         for (number, ring) in read.enumerate() {
-            while let Some(record) = ring.next() {
+            ring.drain(|record| {
                 records.push(record.to_vec());
                 from = Some(number);
-            }
+            });
         }
         Seen { outcome: Outcome::from_code(outcome as u32), records, ring: from }
     }
@@ -188,16 +190,6 @@ impl Rig {
         let sum = |i: usize| per_cpu.iter().map(|counters| counters.0.outcomes[i]).sum();
         (per_cpu.iter().map(|counters| counters.0.seen).sum(), (0..n).map(sum).collect())
     }
-}
-
-/// Makes a ring and puts it where the programs look for it.
-pub(crate) fn ring(ebpf: &mut Ebpf, number: u32, n_bytes: u32) -> RingBuf<MapData> {
-    let map = aya_obj::Map::new_from_params(MapType::RingBuf as u32, 0, 0, n_bytes, 0);
-    let map = MapData::create(map, "RING", None).unwrap();
-    let slots = ebpf.map_mut(config::RINGS).unwrap();
-    let mut slots: ArrayOfMaps<&mut MapData, MapData> = slots.try_into().unwrap();
-    slots.set(number, &map, 0).unwrap();
-    Map::RingBuf(map).try_into().unwrap()
 }
 
 impl Seen {

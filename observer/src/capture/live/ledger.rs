@@ -142,8 +142,8 @@ mod tests {
             owner_moves: 4,
             wakeups: 5,
             netns: 0,
-            reserved_netns: 0,
-            since_look: 6,
+            produced_ring: 0,
+            produced: 6,
             flows_sampled: 7,
             outcomes,
         }

@@ -20,7 +20,8 @@ mod netns;
 mod object;
 mod options;
 mod privileges;
-mod ring;
+#[doc(hidden)]
+pub mod ring;
 pub mod sniff;
 mod socket;
 pub mod survey;

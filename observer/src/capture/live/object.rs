@@ -7,13 +7,12 @@ use aya::maps::{Array, Map, MapData, MapType, PerCpuArray, ProgramArray};
 use aya::programs::{ProgramError, SchedClassifier, SocketFilter};
 use aya::{Ebpf, EbpfLoader, Pod};
 use observer_common::config::{self, HOSTS_MAX, Network, PORT_WORDS};
-use observer_common::ring::RINGS_MAX;
 use observer_common::sample;
 use observer_common::stats::Counters;
 
 use super::flows::Flows;
 use super::netns::Hall;
-use super::ring::{self, Ring};
+use super::ring::{Layout, Ring};
 use super::survey::version;
 use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
 
@@ -44,6 +43,8 @@ impl Object {
         let mut loader = EbpfLoader::new();
         settings.apply(&mut loader);
         loader.map_max_entries(config::FLOWS, options.max_flows.max(1));
+        let layout = Layout::new(options.rings, options.ring_bytes);
+        layout.apply(&mut loader);
         let mut ebpf = match loader.load(BYTES) {
             Ok(ebpf) => ebpf,
             Err(error) => return Err(explain(error, options.backend)),
@@ -52,7 +53,7 @@ impl Object {
         let stats = take(&mut ebpf, config::STATS)?;
         let stats_fd = descriptor(&stats, config::STATS)?;
         let sampling = take(&mut ebpf, config::SAMPLING)?.try_into()?;
-        let rings = ring::make(&mut ebpf, settings.n_rings, settings.ring_bytes)?;
+        let rings = layout.rings(&mut ebpf)?;
         Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling, rings })
     }
 
@@ -128,14 +129,10 @@ struct Settings {
     body_prefix: u32,
     watch_dth: u32,
     watch_tls: u32,
-    n_rings: u32,
-    fill_mark: u64,
-    ring_bytes: u32,
 }
 
 impl Settings {
     fn new(options: &Options) -> Result<Self, CaptureError> {
-        let ring_bytes = ring_bytes(options.ring_bytes);
         Ok(Self {
             ports_on: u32::from(!options.ports.is_empty()),
             ports: port_bits(&options.ports),
@@ -146,9 +143,6 @@ impl Settings {
             body_prefix: options.body_prefix.unwrap_or(0),
             watch_dth: u32::from(options.watch_dth),
             watch_tls: u32::from(options.watch_tls),
-            n_rings: options.rings.clamp(1, RINGS_MAX),
-            fill_mark: u64::from(ring_bytes / FILL_MARK_PART).min(FILL_MARK_MAX),
-            ring_bytes,
         })
     }
 
@@ -162,9 +156,7 @@ impl Settings {
             .override_global(config::SKIP_BODIES, &self.skip_bodies, true)
             .override_global(config::BODY_PREFIX, &self.body_prefix, true)
             .override_global(config::WATCH_DTH, &self.watch_dth, true)
-            .override_global(config::WATCH_TLS, &self.watch_tls, true)
-            .override_global(config::N_RINGS, &self.n_rings, true)
-            .override_global(config::FILL_MARK, &self.fill_mark, true);
+            .override_global(config::WATCH_TLS, &self.watch_tls, true);
     }
 }
 
@@ -197,14 +189,6 @@ fn network(host: HostFilter) -> Network {
         IpAddr::V4(v4) => Network::new(v4.to_ipv6_mapped().octets(), host.prefix.min(32) + 96),
         IpAddr::V6(v6) => Network::new(v6.octets(), host.prefix),
     }
-}
-
-/// The kernel wants a power of two that is a multiple of a page (ringbuf_map_alloc).
-fn ring_bytes(wanted: u32) -> u32 {
-    // SAFETY: no pointers.
-    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    let page = u32::try_from(page).unwrap_or(4096);
-    wanted.clamp(page, RING_MAX).next_power_of_two()
 }
 
 pub(super) fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, CaptureError> {
@@ -267,10 +251,3 @@ fn refused(program: &'static str, error: ProgramError) -> CaptureError {
         source => CaptureError::Program { program, source },
     }
 }
-
-/// The largest power of two that a u32 holds is more than anybody needs, and twice it is mapped.
-const RING_MAX: u32 = 1 << 30;
-/// The reader is woken early enough to leave most of the ring for what comes meanwhile,
-const FILL_MARK_PART: u32 = 8;
-/// and not so late that a large ring falls out of the cache.
-const FILL_MARK_MAX: u64 = 1 << 20;

@@ -1,63 +1,64 @@
 //! Reads the records of a ring in order and gives their room back, a stretch at a time. The
 //! producers look at the consumer's position for every record that they make: each time it is
-//! written, the cache line with it has to come to them again. So it is written once a [`STRETCH`],
+//! written, the cache line with it has to come to them again. So it is written once a stretch,
 //! and when there is nothing more to read, instead of once a record.
 //!
-//! It knows the ring's rules (Documentation/bpf/ringbuf.rst, kernel/bpf/ringbuf.c) and neither where
-//! its memory comes from nor what the records hold.
+//! It knows the ring's rules (`observer_common::ring`) and neither where its memory comes from nor
+//! what the records hold.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A ring's memory. Positions count bytes since the ring was made, and the ring is a power of two
-/// long.
+use observer_common::ring::{Extent, PREFIX_LEN, STRIDE, place, seal};
+
+/// A ring's memory, its blocks one behind the other.
 pub(super) trait Memory {
-    /// The length of the ring.
-    fn n_bytes(&self) -> usize;
+    /// The length of the ring, a power of two.
+    fn size(&self) -> u64;
     /// Up to where the reader has given the room back.
-    fn consumed(&self) -> &AtomicUsize;
-    /// Up to where room was given out.
-    fn produced(&self) -> &AtomicUsize;
-    /// The first word of the record at `at` of the ring.
-    fn header(&self, at: usize) -> &AtomicU32;
-    /// Bytes from `at` on, past the end of the ring from its start again.
-    fn bytes(&self, at: usize, n_bytes: usize) -> &[u8];
+    fn consumed(&self) -> &AtomicU64;
+    /// The word at `at`, a multiple of 8.
+    fn word(&self, at: usize) -> &AtomicU64;
+    /// Lends the bytes from `at` on.
+    fn lend(&self, at: usize, n_bytes: usize, to: impl FnOnce(&[u8]));
 }
 
 pub(super) struct Consumer<M> {
     memory: M,
+    key: u64,
     /// Where the next record begins.
-    at: usize,
+    position: u64,
     /// Up to where the room was given back.
-    given_back: usize,
-    /// The producers' position as it was last looked at.
-    end: usize,
+    given_back: u64,
+    /// How much is read before room is given back.
+    stretch: u64,
 }
 
 impl<M: Memory> Consumer<M> {
-    pub(super) fn new(memory: M) -> Self {
-        let at = memory.consumed().load(Ordering::Acquire);
-        Self { memory, at, given_back: at, end: at }
+    pub(super) fn new(memory: M, key: u64) -> Self {
+        let position = memory.consumed().load(Ordering::Acquire);
+        let stretch = (memory.size() / STRETCHES_MIN).min(STRETCH_MAX);
+        Self { memory, key, position, given_back: position, stretch }
     }
 
-    /// Hands out records until there is none that is finished, `max` of them at most. Says how many.
+    pub(super) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Hands out records until there is none that is whole, `max` of them at most. Says how many.
     ///
     /// When it returns, the producers know of everything that was read, and the reader may sleep.
     pub(super) fn drain(&mut self, max: usize, mut sink: impl FnMut(&[u8])) -> usize {
         let mut n_records = 0;
-        while n_records < max && self.has_more() {
-            // The kernel's commit is an xchg of this word, behind the bytes.
-            let offset = self.at & (self.memory.n_bytes() - 1);
-            let header = self.memory.header(offset).load(Ordering::Acquire);
-            if header & BUSY != 0 {
-                break;
-            }
-            let n_bytes = (header & LENGTH) as usize;
-            if header & DISCARD == 0 {
-                sink(self.memory.bytes(offset + HEADER, n_bytes));
+        while n_records < max
+            && let Some(at) = self.next()
+        {
+            let extent = Extent(self.memory.word(at + 8).load(Ordering::Relaxed));
+            if !extent.is_given_up() {
+                self.memory.lend(at + PREFIX_LEN, extent.n_bytes() as usize, &mut sink);
                 n_records += 1;
             }
-            self.at = self.at.wrapping_add((HEADER + n_bytes).next_multiple_of(8));
-            if self.at.wrapping_sub(self.given_back) >= STRETCH {
+            self.position = self.position.wrapping_add(extent.room());
+            if self.position.wrapping_sub(self.given_back) >= self.stretch {
                 self.give_back();
             }
         }
@@ -65,34 +66,33 @@ impl<M: Memory> Consumer<M> {
         n_records
     }
 
-    /// Looks at the producers' position, another line that moves between CPUs, only when everything
-    /// up to the last look has been read.
-    fn has_more(&mut self) -> bool {
-        if self.at == self.end {
-            self.end = self.memory.produced().load(Ordering::Acquire);
-        }
-        self.at != self.end
+    /// Whether a record waits.
+    pub(super) fn has_more(&self) -> bool {
+        self.next().is_some()
+    }
+
+    /// Where the next record is, if it is whole: then its seal is there, and the bytes are, which
+    /// were written before it.
+    fn next(&self) -> Option<usize> {
+        let (block, offset) = place(self.position, self.memory.size());
+        let at = block as usize * STRIDE as usize + offset as usize;
+        let found = self.memory.word(at).load(Ordering::Acquire);
+        (found == seal(self.position, self.key)).then_some(at)
     }
 
     fn give_back(&mut self) {
-        if self.given_back != self.at {
-            // The kernel writes to the room once it sees this: the reads come before.
-            self.memory.consumed().store(self.at, Ordering::Release);
-            self.given_back = self.at;
+        if self.given_back != self.position {
+            // The programs write to the room once they see this: the reads come before.
+            self.memory.consumed().store(self.position, Ordering::Release);
+            self.given_back = self.position;
         }
     }
 }
 
-/// What stands in front of each record: a word with its length and state, and one that is the
-/// kernel's (BPF_RINGBUF_HDR_SZ).
-const HEADER: usize = 8;
-/// Not finished yet (BPF_RINGBUF_BUSY_BIT).
-const BUSY: u32 = 1 << 31;
-/// Given up by its producer (BPF_RINGBUF_DISCARD_BIT).
-const DISCARD: u32 = 1 << 30;
-const LENGTH: u32 = DISCARD - 1;
-/// A small part of any ring that is not tiny, and a hundred records and more.
-const STRETCH: usize = 64 << 10;
+/// A hundred records and more,
+const STRETCH_MAX: u64 = 64 << 10;
+/// and a small part of any ring: while the rest is read, what is given back fills again.
+const STRETCHES_MIN: u64 = 8;
 
 #[cfg(test)]
 mod tests;

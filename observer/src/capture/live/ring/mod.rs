@@ -2,7 +2,7 @@
 //!
 //! The kernel sends no wake-up per record. While records come, the reader sleeps for a tick and
 //! takes what has gathered; a ring that fills faster wakes it at the fill mark. After a tick without
-//! records it says that it sleeps (`SLEEPERS`) and the next record wakes it. So a busy host pays one
+//! records it says that it sleeps (`PLACES`) and the next record wakes it. So a busy host pays one
 //! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
 //! waited for others for long.
 
@@ -12,24 +12,16 @@ mod maps;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use aya::maps::{Array, MapData};
-use observer_common::ring::Sleeper;
-
-use self::consumer::Consumer;
-use self::mapping::Mapping;
-use self::maps::Word;
 use super::{CaptureError, clock};
 
-pub(super) use self::maps::{Ring, make};
+pub use self::maps::{Layout, Ring};
 
 pub(super) struct Reader {
-    ring: MapData,
-    records: Consumer<Mapping>,
-    sleepers: Array<MapData, Word>,
-    number: u32,
-    /// Watches the ring for wake-ups alone (edge-triggered): a look at the ring would end every
+    ring: Ring,
+    /// Watches the bell for wake-ups alone (edge-triggered): a look at the ring would end every
     /// sleep at the first record.
     ticker: OwnedFd,
     /// A descriptor that ends waits as well.
@@ -51,22 +43,9 @@ pub(super) struct Polled {
 
 impl Reader {
     pub(super) fn new(ring: Ring, beside: RawFd) -> Result<Self, CaptureError> {
-        let Ring { map: ring, n_bytes, number, sleepers } = ring;
         let ticker =
             ticker(fd(&ring), beside).map_err(CaptureError::system("watch the ring with epoll"))?;
-        let mapping = Mapping::new(ring.fd().as_fd(), n_bytes)
-            .map_err(CaptureError::system("map the ring"))?;
-        Ok(Self {
-            ring,
-            records: Consumer::new(mapping),
-            sleepers,
-            number,
-            ticker,
-            beside,
-            caught_up: true,
-            is_ticking: false,
-            interrupted: false,
-        })
+        Ok(Self { ring, ticker, beside, caught_up: true, is_ticking: false, interrupted: false })
     }
 
     pub(super) fn poll(
@@ -94,7 +73,7 @@ impl Reader {
             }
             woken.beside
         };
-        let n_records = self.records.drain(BATCH, sink);
+        let n_records = self.ring.records.drain(BATCH, sink);
         self.caught_up = n_records < BATCH;
         self.is_ticking = n_records > 0;
         Ok(Polled { n_records, beside })
@@ -121,22 +100,44 @@ impl Reader {
             )
         };
         let n = self.waited(i32::try_from(n).unwrap_or(-1))?;
-        Ok(events.iter().take(n).any(|event| { event.u64 } == TOKEN_BESIDE))
+        let has = |token| events.iter().take(n).any(|event| { event.u64 } == token);
+        if has(TOKEN_RING) {
+            self.ring.bell.silence();
+        }
+        Ok(has(TOKEN_BESIDE))
     }
 
     /// Sleeps until the first record, or `timeout`.
+    ///
+    /// A program looks at the word that says so when its record is on the ring, and the reader looks
+    /// at the ring when it has said so. One of the two sees the other, but for a program's stores
+    /// that take their time on the way to this CPU: so the reader looks again a moment later, before
+    /// it sleeps for long.
     fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
-        self.sleepers.set(self.number, Word(Sleeper::ASLEEP), 0)?;
-        // The kernel looks at the flag when a record is on the ring, and poll looks at the ring
-        // before it sleeps: one of the two sees the other. In what is left of the race (a store
-        // that another CPU sees late) the bound on the sleep limits the harm.
+        let timeout = timeout.min(SLEEP_MAX);
+        self.ring.bell.silence();
+        let sleeps = self.ring.records.memory().sleeps();
+        let was_asleep = sleeps.swap(1, Ordering::SeqCst) != 0;
+        let mut woken = Woken { ring: self.ring.records.has_more(), beside: false };
+        if !woken.ring && !was_asleep {
+            woken = self.wait(timeout.min(FIRST_TICK))?;
+            woken.ring |= self.ring.records.has_more();
+        }
+        if !woken.ring && !woken.beside && !self.interrupted {
+            woken = self.wait(timeout)?;
+        }
+        Ok(woken)
+    }
+
+    /// Waits until the bell rings, or the other descriptor has something.
+    fn wait(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         let mut fds = [fd(&self.ring), self.beside].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
         });
         // SAFETY: the array has as many entries as the call is told.
-        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout.min(SLEEP_MAX))) };
+        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout)) };
         self.waited(n)?;
         let [ring, beside] = fds.map(|fd| fd.revents != 0);
         Ok(Woken { ring, beside })
@@ -162,8 +163,8 @@ struct Woken {
     beside: bool,
 }
 
-fn fd(ring: &MapData) -> RawFd {
-    ring.fd().as_fd().as_raw_fd()
+fn fd(ring: &Ring) -> RawFd {
+    ring.bell_map.fd().as_fd().as_raw_fd()
 }
 
 fn ticker(ring: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
