@@ -97,5 +97,6 @@ fn take(
     }
 }
 
-/// The longest wait for segments: two looks a second at clients, sinks and the service manager.
-pub(super) const IDLE: Duration = Duration::from_millis(500);
+/// The longest wait for segments: a look a second at clients, sinks and the service manager. With two
+/// workers that is two wake-ups a second on an idle machine.
+pub(super) const IDLE: Duration = Duration::from_secs(1);

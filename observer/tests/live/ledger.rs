@@ -212,8 +212,8 @@ fn setting_the_clock_times_nothing_out_and_changes_no_duration() {
             .account("the request", |account| (account.flows > shifted.len() as u64).then_some(()));
         observer.settled();
         fs::write(&clock, jump).unwrap();
-        // The clocks are compared once a turn of half a second, and a turn may have begun before.
-        std::thread::sleep(std::time::Duration::from_millis(1200));
+        // The clocks are compared once a turn of a second, and told by in the next; a turn may have begun before.
+        std::thread::sleep(std::time::Duration::from_millis(2200));
         input.write_all(b"cd").unwrap();
         shifted.extend(observer.take(1));
         let _ = (client.kill(), client.wait());

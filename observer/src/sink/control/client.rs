@@ -53,7 +53,7 @@ impl Connection {
     }
 
     /// Waits until the daemon has taken us on: what it tells from then on reaches us. It says so with
-    /// its totals, between two looks at its rings, which are half a second apart when nothing comes.
+    /// its totals, between two looks at its rings, which are a second apart when nothing comes.
     pub fn settle(&mut self) -> io::Result<()> {
         self.stream.set_read_timeout(Some(PATIENCE))?;
         while memchr::memchr(b'\n', &self.received).is_none() {
