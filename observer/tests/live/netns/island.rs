@@ -4,6 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::harness::namespace::Namespace;
 use crate::harness::observer::{BINARY, End, Observer};
@@ -76,7 +77,21 @@ impl Island {
         self.pid
     }
 
+    /// At rest: while the observer looks into a namespace it holds more for a moment, and a count
+    /// taken then is never seen again.
+    #[track_caller]
     pub(crate) fn n_descriptors(&self) -> usize {
+        until("the descriptors to stay as they are", LONG, || {
+            let n = self.n_descriptors_now();
+            let stays = (0..20).all(|_| {
+                std::thread::sleep(Duration::from_millis(25));
+                self.n_descriptors_now() == n
+            });
+            stays.then_some(n)
+        })
+    }
+
+    fn n_descriptors_now(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap().count()
     }
 
@@ -84,7 +99,7 @@ impl Island {
     #[track_caller]
     pub(crate) fn has_let_go(&self, n_before: usize) {
         until("all descriptors to be released", LONG, || {
-            (self.n_descriptors() == n_before).then_some(())
+            (self.n_descriptors_now() == n_before).then_some(())
         });
     }
 
