@@ -97,9 +97,11 @@ impl Load for Skb {
 
     #[inline(always)]
     fn load_to(&self, offset: u32, n_bytes: usize, to: &mut Buffer, at: usize) -> bool {
-        let to = unsafe { (&raw mut to.0).cast::<u8>().add(at) }.cast();
         // SAFETY: callers pass constants that the buffer has room for.
-        unsafe { bpf_skb_load_bytes(self.raw.cast(), offset, to, n_bytes as u32) == 0 }
+        unsafe {
+            let to = (&raw mut to.0).cast::<u8>().add(at).cast();
+            bpf_skb_load_bytes(self.raw.cast(), offset, to, n_bytes as u32) == 0
+        }
     }
 
     #[inline(always)]

@@ -4,9 +4,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::worker::{IDLE, Worker};
+use super::worker::Worker;
 use crate::capture::live::Bell;
 use crate::drive::{Source, counters, monotonic, now};
 use crate::event::stats::Snapshot;
@@ -74,15 +74,15 @@ impl Shared {
         self.sinks.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether later events tell of every header field. Comes back when that holds for every worker,
-    /// which takes as long as one may wait for segments, and then once more at most.
+    /// Whether later events tell of every header field. Each worker follows with its next turn.
     pub(super) fn report_headers(&self, headers: bool) {
         self.headers.store(headers, Ordering::Relaxed);
-        let deadline = monotonic() + 3 * IDLE;
-        let holds = || self.left.iter().all(|place| locked(&place.left).headers == headers);
-        while !holds() && monotonic() < deadline {
-            std::thread::sleep(LOOK);
-        }
+    }
+
+    /// Whether every worker has followed. Nobody waits for that: the rings go on filling.
+    pub(super) fn all_follow(&self) -> bool {
+        let headers = self.headers.load(Ordering::Relaxed);
+        self.left.iter().all(|place| locked(&place.left).headers == headers)
     }
 
     /// Has every worker read what its ring still holds, and end. The capture has let go by now.
@@ -188,5 +188,3 @@ fn locked(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
 
 /// Pieces that wait for another worker: few enough to be in the second-level cache still.
 const MOST_KEPT: usize = 4;
-/// How often a reload looks whether every worker has followed.
-const LOOK: Duration = Duration::from_millis(5);

@@ -184,6 +184,8 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
     let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
     let mut govern = Govern::new(config);
+    // What a reload has done, to be said when every worker follows it.
+    let mut reloaded: Option<Vec<String>> = None;
     loop {
         let moment = monotonic();
         if orders.stop.load(Ordering::Relaxed) || end.is_some_and(|end| moment >= end) {
@@ -191,23 +193,25 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
         }
         if orders.reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
+            let said = reloaded.get_or_insert_default();
             match (orders.configuration)() {
                 Ok(new) => {
-                    let said = {
+                    said.extend({
                         let mut sinks = shared.sinks();
                         reload::apply(new, config, worker, &mut sinks, shared.is_alone())
-                    };
+                    });
                     shared.report_headers(config.http.headers);
-                    said.iter().for_each(|what| (orders.say)(what));
                     if shared.is_alone() {
-                        let said = govern.reconfigure(config, worker);
-                        said.iter().for_each(|what| (orders.say)(what));
+                        said.extend(govern.reconfigure(config, worker));
                     }
                 }
-                Err(err) => (orders.say)(&format!("not reloaded, going on as before: {err:#}")),
+                Err(err) => said.push(format!("not reloaded, going on as before: {err:#}")),
             }
-            manager.ready("reloaded");
             stats_due = stats_due.min(monotonic() + config.stats.interval);
+        }
+        if let Some(said) = reloaded.take_if(|_| shared.all_follow()) {
+            said.iter().for_each(|what| (orders.say)(what));
+            manager.ready("reloaded");
         }
         worker.turn(|batch| shared.pass_on(batch)).map_err(Into::into)?;
         if let Some(err) = shared.take_failure() {

@@ -71,7 +71,7 @@ impl<S: Source> Worker<S> {
         drive.finish(|event| take(&event, batch, metrics, &mut pass_on));
     }
 
-    /// Lines made, and the engine's counters by name.
+    /// Lines made, and the engine's counters.
     pub fn numbers(&self) -> (u64, Stats) {
         (self.batch.n_made(), self.drive.stats())
     }
@@ -99,4 +99,4 @@ fn take(
 
 /// The longest wait for segments: a look a second at clients, sinks and the service manager. With two
 /// workers that is two wake-ups a second on an idle machine.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(1);

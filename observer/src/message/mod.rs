@@ -122,7 +122,7 @@ impl Head {
         let is = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
         self.values(name).any(|value| match value {
             // What stands there nearly always, and is one token.
-            b"keep-alive" => token == "keep-alive",
+            b"keep-alive" => token.eq_ignore_ascii_case("keep-alive"),
             _ => value.split(|&b| b == b',').any(is),
         })
     }

@@ -3,8 +3,8 @@
 //! A piece of 64 KiB goes into the page cache in some 20 to 60 µs. A thousandth of a second more is
 //! what a busy CPU does to any thread; what waits for a disk (dirty pages over their limit, a
 //! journal that commits) sleeps for 10 ms and more (mm/page-writeback.c, `balance_dirty_pages`).
-//! Meanwhile records gather: [`LONG`] is a twentieth of what the smallest default ring holds at
-//! 250,000 exchanges a second, so that finding out costs nothing. Time alone is no sign on a busy
+//! Meanwhile records gather: [`LONG`] is an eighth of what a ring of 8 MiB holds at 250,000 exchanges
+//! of 800 bytes a second, so that finding out costs nothing. Time alone is no sign on a busy
 //! host, because a thread that others have pushed aside in the middle of a write takes as long. It
 //! was then switched from against its will, and a thread that waits goes by its own (getrusage(2),
 //! `ru_nvcsw`).

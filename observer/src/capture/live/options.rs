@@ -30,8 +30,7 @@ pub struct Options {
     /// Payload bytes to copy of one segment, at most.
     pub capture_limit: u32,
     /// Leave bodies out in the kernel but for their first so many bytes, where it can tell by
-    /// itself how long they are. `None` copies them. `Directive::Skip` works in any
-    /// case.
+    /// itself how long they are. `None` copies them. `Directive::Skip` works in any case.
     pub body_prefix: Option<u32>,
     /// Emit bare records of flows that are not HTTP, from the first segment with DTH (RFC 9401) on.
     pub watch_dth: bool,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::links;
+use super::super::{links, with_causes};
 use super::{find, visit, watched};
 use crate::capture::namespaces::Namespace;
 
@@ -26,7 +26,7 @@ pub fn namespaces(wanted: &[Namespace]) -> Vec<(String, Result<usize, String>)> 
         let links = visit::visit(&found.path, inode, |_, _| links::list_links());
         let n_links = match links {
             Ok(Ok(links)) => Ok(links.len()),
-            Ok(Err(error)) => Err(crate::capture::live::with_causes(&error)),
+            Ok(Err(error)) => Err(with_causes(&error)),
             Err(error) => Err(error.to_string()),
         };
         (watched::place(inode, found.name.as_deref()), n_links)
