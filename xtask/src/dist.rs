@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cross,
+    cross, profile,
     runner::{self, Runner},
     setup, workspace,
 };
@@ -58,7 +58,10 @@ pub(crate) fn dist(options: &Options) -> Result<()> {
     let wants = |kind| options.only.contains(&kind);
     let mut made = Vec::new();
     if wants(Kind::Deb) || wants(Kind::Rpm) {
-        let binary = told.clone().map_or_else(|| workspace::build(&runner), Ok)?;
+        let binary = match told.clone() {
+            Some(told) => told,
+            None => profile::build(runner, &workspace::host_triple()?)?,
+        };
         gather(runner, &binary, &stage)?;
         if wants(Kind::Deb) {
             made.push(deb(runner, &folder, options.fast)?);
@@ -91,11 +94,9 @@ fn portable(runner: Runner, host: &str) -> Result<(PathBuf, String)> {
     let musl = host.replace("-gnu", "-musl");
     if !cross::has_std(runner, &musl) {
         eprintln!("dist: rustup has no std for {musl} here: the tarball needs glibc");
-        return Ok((workspace::build(&runner)?, host.to_owned()));
+        return Ok((profile::build(runner, host)?, host.to_owned()));
     }
-    let build = ["build", "--release", "--package", "observer", "--target", &musl];
-    runner.run(workspace::cargo().args(build))?;
-    Ok((workspace::target().join(&musl).join("release/observer"), musl))
+    Ok((profile::build(runner, &musl)?, musl))
 }
 
 /// Unpacks it and runs what it holds where there is nothing else.

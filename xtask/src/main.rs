@@ -13,6 +13,7 @@ mod generate;
 mod lint;
 mod memory;
 mod offline;
+mod profile;
 mod replay;
 mod run;
 mod runner;
@@ -44,7 +45,7 @@ enum Command {
     /// Install what is missing to build observer (with --tests and --lint, also to check it)
     Setup(setup::Options),
     /// Build the release binary, target/release/observer
-    Build,
+    Build(BuildOptions),
     /// Set up, build, then run observer as root (`observer tail` when no arguments are given)
     Run(run::Options),
     /// Set up, then run every test; the live ones need root and use sudo when it is there
@@ -79,10 +80,27 @@ enum Command {
     SoakTraffic(soak::TrafficOptions),
 }
 
+#[derive(clap::Args)]
+struct BuildOptions {
+    /// Build as packages are built: a sixth to a quarter quicker at work, and three builds long
+    #[arg(long)]
+    profiled: bool,
+}
+
+fn build(options: &BuildOptions) -> anyhow::Result<()> {
+    let runner = Runner::new();
+    let binary = match options.profiled {
+        true => profile::build(runner, &workspace::host_triple()?)?,
+        false => workspace::build(&runner)?,
+    };
+    eprintln!("  built {}", binary.display());
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Setup(options) => setup::setup(&options).map(drop),
-        Command::Build => workspace::build(&Runner::new()).map(drop),
+        Command::Build(options) => build(&options),
         Command::Run(options) => run::run(&options),
         Command::Test(options) => test::test(&options),
         Command::Replay(options) => replay::replay(&options),

@@ -40,7 +40,6 @@ pub(crate) fn build(runner: &Runner) -> Result<PathBuf> {
             binary.display()
         );
     }
-    eprintln!("  built {}", binary.display());
     Ok(binary)
 }
 

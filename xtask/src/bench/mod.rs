@@ -39,6 +39,7 @@ use self::{
     workload::Workload,
 };
 use crate::{
+    profile,
     runner::{self, Runner},
     workspace,
 };
@@ -96,7 +97,7 @@ pub(crate) fn bench(options: &Options) -> Result<()> {
     let observer = match given {
         Some(observer) => observer.canonicalize().context("there is no such observer")?,
         None if flame.is_some() => flame::build()?,
-        None => workspace::build(&Runner::new())?,
+        None => profile::build(Runner::new(), &workspace::host_triple()?)?,
     };
     if !runner::is_root() {
         // Everything but the build needs namespaces, and programs in the kernel.

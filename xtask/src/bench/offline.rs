@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use super::{lab::now, ratio::Spread};
 use crate::{
     generate::{self, Mix},
-    offline, runner, workspace,
+    profile,
+    runner::{self, Runner},
+    workspace,
 };
 
 #[derive(clap::Args)]
@@ -30,7 +32,7 @@ pub(crate) struct Options {
     /// Also write what was measured as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// The observer to measure, instead of building one that only reads files
+    /// The observer to measure, instead of building one
     #[arg(long, value_name = "FILE")]
     observer: Option<PathBuf>,
 }
@@ -46,7 +48,10 @@ struct Reader {
 }
 
 pub(super) fn bench(options: &Options) -> Result<()> {
-    let observer = offline::binary(options.observer.as_deref())?.canonicalize()?;
+    let observer = match &options.observer {
+        Some(observer) => observer.canonicalize().context("there is no such observer")?,
+        None => profile::build(Runner::new(), &workspace::host_triple()?)?,
+    };
     let readers = readers(observer);
     let folder = workspace::target().join("bench");
     fs::create_dir_all(&folder)?;
