@@ -158,7 +158,7 @@ impl Reader<'_> {
 
     fn handle(&mut self, item: Item<'_>) {
         match item {
-            Item::Head { head, first, last } => {
+            Item::Head { head, first, last, .. } => {
                 assert!(self.message.is_none(), "a message begins inside another");
                 assert!(self.last_end <= first.offset.0, "a message begins before the last's end");
                 assert!(first.offset <= last.offset && last.offset.0 <= self.offset);
@@ -168,7 +168,7 @@ impl Reader<'_> {
                     self.parser.set_body(kind, anomalies);
                 }
                 for span in head.fields().iter().flat_map(|field| [field.name, field.value]) {
-                    let inside = head.raw.get(span.start as usize..span.end as usize).is_some();
+                    let inside = head.raw().get(span.start as usize..span.end as usize).is_some();
                     assert!(inside, "a field lies outside its head");
                 }
                 let first = first.offset.0;
@@ -177,7 +177,7 @@ impl Reader<'_> {
                     self.message = Some(Current { kind, first, n_body: 0 });
                 }
                 self.told.push(Said::Head {
-                    raw: head.raw.clone(),
+                    raw: head.raw().to_vec(),
                     first,
                     last: last.offset.0,
                     incomplete,
@@ -211,7 +211,7 @@ impl Reader<'_> {
                 self.told.push(Said::End {
                     last,
                     complete: ending.complete,
-                    trailers: ending.trailers.map(|head| head.raw.clone()),
+                    trailers: ending.trailers.map(|head| head.raw().to_vec()),
                     anomalies: format!("{:?}", ending.anomalies),
                 });
             }

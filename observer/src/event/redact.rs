@@ -145,7 +145,7 @@ fn mask_fields(
         };
         let Some(value) = mask(head, value) else { continue };
         head.set_value(i, value);
-        masked.push(Cow::Borrowed(match head.start {
+        masked.push(Cow::Borrowed(match head.start() {
             StartLine::Request { .. } => of_request,
             StartLine::Response { .. } => of_response,
         }));
@@ -196,23 +196,25 @@ fn redact_fields(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
 
 /// Overwrites the bytes of `span` and puts `with` in their place, or at the end of the head.
 fn replace(head: &mut Head, span: Span, with: &[u8]) -> Span {
-    if let Some(bytes) = head.raw.get_mut(span.start as usize..span.end as usize) {
-        bytes.fill(b'*');
-        // Where there is room, in the secret's own place: no memory for a longer head.
-        if let Some(place) = bytes.get_mut(..with.len()) {
-            place.copy_from_slice(with);
-            let n = u32::try_from(with.len()).unwrap_or(u32::MAX);
-            return Span { start: span.start, end: span.start.saturating_add(n) };
+    head.change_raw(|raw| {
+        if let Some(bytes) = raw.get_mut(span.start as usize..span.end as usize) {
+            bytes.fill(b'*');
+            // Where there is room, in the secret's own place: no memory for a longer head.
+            if let Some(place) = bytes.get_mut(..with.len()) {
+                place.copy_from_slice(with);
+                let n = u32::try_from(with.len()).unwrap_or(u32::MAX);
+                return Span { start: span.start, end: span.start.saturating_add(n) };
+            }
         }
-    }
-    let start = u32::try_from(head.raw.len()).unwrap_or(u32::MAX);
-    head.raw.extend_from_slice(with);
-    Span { start, end: u32::try_from(head.raw.len()).unwrap_or(u32::MAX) }
+        let start = u32::try_from(raw.len()).unwrap_or(u32::MAX);
+        raw.extend_from_slice(with);
+        Span { start, end: u32::try_from(raw.len()).unwrap_or(u32::MAX) }
+    })
 }
 
 /// User information in an absolute target (RFC 9110 §4.2.4) is a password more often than not.
 fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
-    let StartLine::Request { method, target, version } = head.start else { return };
+    let StartLine::Request { method, target, version } = head.start() else { return };
     let bytes = head.bytes(target);
     let Some(start) = Head::scheme_end(bytes).map(|at| at.saturating_add(3)) else {
         return;
@@ -223,17 +225,16 @@ fn redact_userinfo(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
     let Some(at) = memchr::memrchr(b'@', authority) else { return };
     let clean = [before, MASK, rest.get(at..).unwrap_or_default()].concat();
     let target = replace(head, target, &clean);
-    head.start = StartLine::Request { method, target, version };
+    head.set_start(StartLine::Request { method, target, version });
     masked.push(Cow::Borrowed("url.userinfo"));
 }
 
 fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
-    let target = head.target().unwrap_or_default();
-    if memchr::memchr2(b':', b'?', target).is_none() {
+    if !head.has_marks() {
         return;
     }
     redact_userinfo(head, masked);
-    let StartLine::Request { method, target, version } = head.start else { return };
+    let StartLine::Request { method, target, version } = head.start() else { return };
     let bytes = head.bytes(target);
     let Some(query) = memchr::memchr(b'?', bytes).map(|at| at.saturating_add(1)) else { return };
     let (before, query) = bytes.split_at_checked(query).unwrap_or_default();
@@ -256,7 +257,7 @@ fn redact_target(head: &mut Head, masked: &mut Vec<Cow<'static, str>>) {
         }
     }
     let target = replace(head, target, &clean);
-    head.start = StartLine::Request { method, target, version };
+    head.set_start(StartLine::Request { method, target, version });
 }
 
 fn is_secret(pair: &[u8]) -> bool {

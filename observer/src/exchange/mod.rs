@@ -29,7 +29,7 @@ use self::rules::{
 pub use self::told::Told;
 use crate::http::Asked;
 use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Name, Pairing, Takeover};
-use crate::segment::{Offset, Timestamp};
+use crate::segment::Offset;
 
 /// How the flow ended, seen from the exchanges that were open then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Close {
 #[derive(Debug)]
 struct Pending {
     exchange: Box<Exchange>,
+    /// What the framing of its response depends on.
+    asked: Asked,
     /// Behind a gap that may have held whole messages.
     unsure: bool,
     /// Bytes right before it were not captured.
@@ -130,6 +132,7 @@ impl Pairer {
         if std::mem::take(&mut self.malformed_request) {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
+        let asked = asked(&message);
         let mut exchange = Box::new(Exchange::new(self.take_index()));
         exchange.request = Some(message);
         // Out of sync the missing responses may have been read by the client.
@@ -143,6 +146,7 @@ impl Pairer {
         self.pipelines |= in_sync || same_flight;
         self.pending.push_back(Pending {
             exchange,
+            asked,
             unsure,
             behind_gap,
             answer_lost: false,
@@ -205,7 +209,7 @@ impl Pairer {
         front.unsure = false;
         self.responses_lost = false;
         self.answering = true;
-        Some(asked(&front.exchange))
+        Some(front.asked)
     }
 
     /// The response to the request found last, or one without a request.
@@ -388,10 +392,5 @@ impl Pairer {
             let complete = orphan.response.as_ref().is_some_and(|r| r.complete);
             out.push(if complete { orphan } else { unfinished(orphan, close) });
         }
-    }
-
-    /// When the oldest open exchange began.
-    pub fn oldest(&self) -> Option<Timestamp> {
-        Some(self.pending.front()?.exchange.request.as_ref()?.first.time)
     }
 }

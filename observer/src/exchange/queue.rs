@@ -22,6 +22,12 @@ impl<T> Queue<T> {
         self.first.is_none()
     }
 
+    /// It has one at most.
+    #[inline]
+    pub(super) fn is_short(&self) -> bool {
+        self.others.is_none()
+    }
+
     pub(super) fn len(&self) -> usize {
         let n_others = self.others.as_ref().map_or(0, |others| others.len());
         usize::from(self.first.is_some()).saturating_add(n_others)

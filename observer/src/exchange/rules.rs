@@ -22,8 +22,7 @@ pub(super) fn is_interim(message: &Message) -> bool {
 }
 
 /// What the framing of the response depends on.
-pub(super) fn asked(exchange: &Exchange) -> Asked {
-    let Some(request) = exchange.request.as_ref() else { return Asked::default() };
+pub(super) fn asked(request: &Message) -> Asked {
     Asked { head: request.is_method("HEAD"), connect: request.is_method("CONNECT") }
 }
 
@@ -86,6 +85,16 @@ impl Pairer {
             Role::Response => front.filter(|_| !is_over).unwrap_or(last),
         };
         (index > 0).then_some(index)
+    }
+
+    /// A request is being read.
+    pub fn is_asking(&self) -> bool {
+        self.asking
+    }
+
+    /// Whatever the next response answers, its framing does not depend on that.
+    pub fn asks_plainly(&self) -> bool {
+        self.pending.is_short() && self.pending.front().is_none_or(|p| p.asked == Asked::default())
     }
 
     /// What came last where a request was due was none.

@@ -5,6 +5,8 @@
 //! its body still has to be found.
 
 use super::detect::{self, MAX_START_LINE, Verdict};
+use super::gist::Gist;
+use super::head::Whole;
 use super::item::Limits;
 use super::{Role, head};
 use crate::message::{Anomaly, Head, Version};
@@ -24,7 +26,7 @@ const MAX_LATE_BYTES: usize = 16 << 10;
 pub(super) enum Gathered {
     /// All bytes were taken, and more are needed.
     More,
-    Head(Head),
+    Head(Whole),
     /// The first line is none that begins a message.
     NotHttp,
 }
@@ -88,9 +90,9 @@ impl Gather {
     /// Takes the next bytes, up to the end of the head. Returns how many were taken.
     pub(super) fn read(&mut self, bytes: &[u8]) -> (usize, Gathered) {
         if self.kept.is_empty()
-            && let Some((head, end)) = self.whole(bytes)
+            && let Some((whole, end)) = self.whole(bytes)
         {
-            return (end, Gathered::Head(head));
+            return (end, Gathered::Head(whole));
         }
         let mut at = 0usize;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -107,7 +109,7 @@ impl Gather {
     }
 
     /// The head as far as it came, if its first line is there.
-    pub(super) fn cut(&mut self) -> Option<Head> {
+    pub(super) fn cut(&mut self) -> Option<Whole> {
         let (in_fields, overflow, line) = (self.in_fields, self.overflow, self.line);
         let mut raw = self.take();
         // Half a field line would be read as a field that nobody sent.
@@ -117,24 +119,35 @@ impl Gather {
         if overflow {
             head.anomalies.insert(Anomaly::HeadTooLarge);
         }
-        Some(head)
+        Some(self.with_gist(head))
     }
 
     /// The common case: the head lies in one piece, and is parsed from where it lies. What is
     /// irregular about its size or its first line is left to the slow way.
-    fn whole(&self, bytes: &[u8]) -> Option<(Head, usize)> {
-        let within = bytes.get(..self.limit).unwrap_or(bytes);
-        if let Some(plain) = head::parse_plain(within, self.role) {
-            return Some(plain);
+    fn whole(&self, bytes: &[u8]) -> Option<(Whole, usize)> {
+        if let Some(plain) = self.plain(bytes) {
+            let end = plain.head.raw().len();
+            return Some((plain, end));
         }
+        let within = bytes.get(..self.limit).unwrap_or(bytes);
         let start_line = memchr::memchr(b'\n', bytes).filter(|&n| n < MAX_START_LINE)?;
-        if let Some(sound) = head::parse_sound(within, self.role) {
-            return Some(sound);
+        if let Some((head, end)) = head::parse_sound(within, self.role) {
+            return Some((self.with_gist(head), end));
         }
         let end = head::find_end(bytes, start_line).filter(|&end| end <= self.limit)?;
         let head = head::parse(bytes.get(..end)?.to_vec(), self.role)?;
         // An HTTP/0.9 request is its first line alone, whatever follows.
-        (head.version() != Version::HTTP_09).then_some((head, end))
+        (head.version() != Version::HTTP_09).then(|| (self.with_gist(head), end))
+    }
+
+    /// The head that `bytes` begin with, where it is all there and plain.
+    #[inline]
+    pub(super) fn plain(&self, bytes: &[u8]) -> Option<Whole> {
+        head::parse_plain(bytes.get(..self.limit).unwrap_or(bytes), self.role)
+    }
+
+    fn with_gist(&self, head: Head) -> Whole {
+        Whole { gist: Gist::of(&head, self.role), head }
     }
 
     /// Takes part of the first line.
@@ -213,7 +226,7 @@ impl Gather {
                 if overflow {
                     head.anomalies.insert(Anomaly::HeadTooLarge);
                 }
-                Gathered::Head(head)
+                Gathered::Head(self.with_gist(head))
             }
             None => Gathered::NotHttp,
         }
@@ -238,7 +251,7 @@ mod tests {
                 assert!(gather.n_kept() <= bound + piece.len(), "kept {}", gather.n_kept());
                 match gathered {
                     Gathered::More => {}
-                    Gathered::Head(head) => return Some(head),
+                    Gathered::Head(whole) => return Some(whole.head),
                     Gathered::NotHttp => return None,
                 }
             }
@@ -257,7 +270,7 @@ mod tests {
         assert!(head.anomalies.contains(Anomaly::HeadTooLarge));
         assert_eq!(head.target(), Some(b"/up".as_slice()));
         assert_eq!(head.value(Name::ContentLength), Some(b"7".as_slice()));
-        assert!(head.raw.len() <= LIMIT + 100);
+        assert!(head.raw().len() <= LIMIT + 100);
     }
 
     #[test]
@@ -292,7 +305,7 @@ mod tests {
         let filler = format!("A: {}\r\n", "a".repeat(LIMIT));
         let late = "Connection: close\r\n".repeat(10_000);
         let head = gathered(Role::Request, &format!("GET / HTTP/1.1\r\n{filler}{late}\r\n"));
-        assert!(head.unwrap().raw.len() <= LIMIT + MAX_LATE_BYTES + MAX_LATE_LINE);
+        assert!(head.unwrap().raw().len() <= LIMIT + MAX_LATE_BYTES + MAX_LATE_LINE);
     }
 
     #[test]
@@ -309,11 +322,11 @@ mod tests {
     fn a_cut_head_has_no_half_fields() {
         let mut gather = Gather::new(Role::Request, Limits::default());
         gather.read(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1");
-        let head = gather.cut().unwrap();
+        let head = gather.cut().unwrap().head;
         assert_eq!(head.fields().len(), 1);
         assert!(head.anomalies.contains(Anomaly::HeadIncomplete));
         gather.begin();
         gather.read(b"GET / HTT");
-        assert_eq!(gather.cut(), None);
+        assert!(gather.cut().is_none());
     }
 }

@@ -5,12 +5,15 @@
 //! malformed head is a finding, not an error.
 
 mod classes;
+mod credit;
 mod known;
 mod plain;
 mod sound;
+mod whole;
 
 use self::sound::{Strict, sound, strict};
 pub(super) use self::sound::{parse_plain, parse_sound};
+pub use self::whole::Whole;
 use super::Role;
 use super::detect::{self, Verdict};
 use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version};

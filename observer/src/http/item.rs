@@ -1,5 +1,6 @@
 //! What goes into a [`Parser`](super::Parser) and what comes out of it. Vocabulary only.
 
+use super::gist::Gist;
 use crate::message::{Anomalies, Head, Mark};
 
 /// What one call to [`Parser::next`](super::Parser::next) works on.
@@ -28,6 +29,7 @@ pub enum Item<'a> {
     /// where the head is cut: then [`Item::End`] follows by itself.
     Head {
         head: Head,
+        gist: Gist,
         first: Mark,
         last: Mark,
     },

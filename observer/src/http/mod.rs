@@ -7,6 +7,7 @@ mod body;
 mod detect;
 mod framing;
 mod gather;
+mod gist;
 mod head;
 mod item;
 mod loss;
@@ -16,6 +17,8 @@ mod resync;
 
 pub use self::detect::{first_bytes, may_become_request};
 pub use self::framing::{Asked, BodyKind, body_kind};
+pub use self::gist::{Gist, asks_takeover};
+pub use self::head::Whole;
 pub use self::item::{Ending, Input, Item, Limits, Part};
 pub use self::parser::Parser;
 

@@ -5,9 +5,8 @@
 //! it knows what became of the doubtful message, and goes on from there. What was sent in the same
 //! breath is how requests are smuggled.
 
-use super::Role;
 use super::framing::leaves_doubt;
-use crate::message::{Anomalies, Anomaly, Head, Mark, Name, Version};
+use crate::message::{Anomalies, Anomaly, Head, Mark};
 use crate::segment::Offset;
 
 #[derive(Debug, Default)]
@@ -33,14 +32,14 @@ impl Outlook {
         anomalies
     }
 
-    /// A head was read up to `mark`.
-    pub(super) fn note_head(&mut self, head: &Head, role: Role, mark: &Mark) {
+    /// A head was read up to `mark`; whether it is the last one by what it says.
+    pub(super) fn note_head(&mut self, head: &Head, closes: bool, mark: &Mark) {
         if leaves_doubt(head.anomalies) {
             self.note_doubt(mark);
         }
-        let interim = role == Role::Response && matches!(head.status(), Some(100..=199));
+        let interim = matches!(head.status(), Some(100..=199));
         if !interim {
-            self.closes = closes(head);
+            self.closes = closes;
         }
         self.last = head.is_simple();
     }
@@ -66,13 +65,4 @@ impl Outlook {
     pub(super) fn is_last(&self) -> bool {
         self.last
     }
-}
-
-/// RFC 9112 §9.3: whether the connection ends with the message.
-fn closes(head: &Head) -> bool {
-    let keeps = |name| head.has_token(name, "keep-alive");
-    head.has_token(Name::Connection, "close")
-        || (head.version() < Version::HTTP_11
-            && !keeps(Name::Connection)
-            && !keeps(Name::ProxyConnection))
 }

@@ -6,13 +6,14 @@
 //!
 //! The sequence over bytes stands here; what gaps and the close do to it, in `loss`.
 
+use super::Role;
 use super::body::{Chunked, Step};
 use super::framing::{BodyKind, leaves_doubt};
 use super::gather::{Gather, Gathered};
+use super::head::{self, Whole};
 use super::item::{Ending, Input, Item, Limits, Part};
 use super::outlook::Outlook;
 use super::resync::Resync;
-use super::{Role, head};
 use crate::message::{Anomalies, Head, Mark};
 use crate::segment::{Offset, Timestamp};
 
@@ -89,6 +90,21 @@ impl Parser {
             && self.gather.n_kept() == 0
             && self.resync.is_empty()
             && self.outlook.is_clear()
+    }
+
+    /// The head at the start of `bytes`, if it is all there and nothing is special about it; for a
+    /// parser that [is as new](Self::is_as_new), and reads nothing yet.
+    #[inline]
+    pub fn look_at(&self, bytes: &[u8]) -> Option<Whole> {
+        self.gather.plain(bytes)
+    }
+
+    /// Takes the head that it [looked at](Self::look_at), at the start of the input.
+    pub fn begin_with(&mut self, whole: Whole, input: &mut Input<'_>) -> Item<'static> {
+        self.first = input.mark;
+        self.gather.begin();
+        self.advance(input, whole.head.raw().len());
+        self.head(whole)
     }
 
     /// Bytes kept from earlier calls.
@@ -221,7 +237,7 @@ impl Parser {
                     bytes = self.advance(input, used);
                     match gathered {
                         Gathered::More => {}
-                        Gathered::Head(head) => return Some(self.head(head)),
+                        Gathered::Head(whole) => return Some(self.head(whole)),
                         Gathered::NotHttp => {
                             self.state = State::Undecided;
                             return Some(Item::NotHttp { first: self.first });
@@ -293,13 +309,14 @@ impl Parser {
     }
 
     /// Hands out a head.
-    pub(super) fn head(&mut self, mut head: Head) -> Item<'static> {
+    pub(super) fn head(&mut self, whole: Whole) -> Item<'static> {
+        let Whole { mut head, gist } = whole;
         head.anomalies = head.anomalies.union(self.outlook.of_next(&self.first));
-        self.outlook.note_head(&head, self.role, &self.last);
+        self.outlook.note_head(&head, gist.closes, &self.last);
         self.state = State::Undecided;
         self.n_empty = 0;
         self.sound = self.last.offset;
-        Item::Head { head, first: self.first, last: self.last }
+        Item::Head { head, gist, first: self.first, last: self.last }
     }
 
     fn end_of_chunked(&mut self, lines: Vec<u8>, anomalies: Anomalies) -> Item<'static> {

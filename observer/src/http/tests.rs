@@ -43,7 +43,7 @@ fn read(role: Role, pieces: &[Piece]) -> Vec<Told> {
         let mut input = Input { mark, what };
         while let Some(item) = parser.next(&mut input) {
             match item {
-                Item::Head { head, first, last } => {
+                Item::Head { head, first, last, .. } => {
                     assert!(floor <= first.offset.0 && first.offset <= last.offset, "{told:?}");
                     floor = last.offset.0;
                     let (kind, anomalies) = body_kind(&head, role, Asked::default());

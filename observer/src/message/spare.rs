@@ -1,12 +1,13 @@
 //! Memory of heads that are gone, for those to come.
 //!
-//! Each head has two pieces of memory, for its bytes and for its fields, and an allocator takes its
-//! time to give and to take them back. A few of each wait here instead, those of a thread for the
-//! thread: an exchange lives and dies on one.
+//! Each head has three pieces of memory, for its bytes, for its fields, and for what says where both
+//! are, and an allocator takes its time to give and to take them back. A few wait here instead, those
+//! of a thread for the thread: an exchange lives and dies on one.
 
 use std::cell::RefCell;
 
 use super::Field;
+use super::head::Parts;
 
 /// Heads whose memory waits, at most.
 const MAX_HEADS: usize = 16;
@@ -17,47 +18,29 @@ const MAX_BYTES: usize = 4 << 10;
 /// More fields than this are not worth keeping room for.
 const MAX_FIELDS: usize = MAX_BYTES / size_of::<Field>();
 
-/// Fields that most heads have room for.
-const USUAL_FIELDS: usize = 12;
-
-#[derive(Default)]
-struct Spare {
-    bytes: Vec<Vec<u8>>,
-    fields: Vec<Vec<Field>>,
-}
-
 thread_local! {
-    static SPARE: RefCell<Spare> = const {
-        RefCell::new(Spare { bytes: Vec::new(), fields: Vec::new() })
-    };
+    #[expect(clippy::vec_box, reason = "what is kept for later is the box")]
+    static SPARE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A copy of `bytes`.
-pub(crate) fn copy(bytes: &[u8]) -> Vec<u8> {
-    let spare = SPARE.try_with(|spare| spare.borrow_mut().bytes.pop()).ok().flatten();
-    let mut copy = spare.unwrap_or_else(|| Vec::with_capacity(bytes.len()));
-    copy.extend_from_slice(bytes);
-    copy
-}
-
-/// Room for the usual number of fields.
-pub(crate) fn fields() -> Vec<Field> {
-    let spare = SPARE.try_with(|spare| spare.borrow_mut().fields.pop()).ok().flatten();
-    spare.unwrap_or_else(|| Vec::with_capacity(USUAL_FIELDS))
+/// A head without bytes and fields.
+pub(super) fn take() -> Box<Parts> {
+    let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
+    spare.unwrap_or_else(|| Box::new(Parts::new()))
 }
 
 /// Takes back what a head had.
-pub(super) fn give_back(mut bytes: Vec<u8>, mut fields: Vec<Field>) {
-    // While a thread ends there is nowhere to put them.
+pub(super) fn give_back(mut parts: Box<Parts>) {
+    if parts.raw.capacity() > MAX_BYTES || parts.fields.capacity() > MAX_FIELDS {
+        return;
+    }
+    parts.raw.clear();
+    parts.fields.clear();
+    // While a thread ends there is nowhere to put it.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
-        if spare.bytes.len() < MAX_HEADS && (1..=MAX_BYTES).contains(&bytes.capacity()) {
-            bytes.clear();
-            spare.bytes.push(bytes);
-        }
-        if spare.fields.len() < MAX_HEADS && (1..=MAX_FIELDS).contains(&fields.capacity()) {
-            fields.clear();
-            spare.fields.push(fields);
+        if spare.len() < MAX_HEADS {
+            spare.push(parts);
         }
     });
 }
@@ -66,25 +49,36 @@ pub(super) fn give_back(mut bytes: Vec<u8>, mut fields: Vec<Field>) {
 mod tests {
     use super::*;
 
+    fn parts(n_bytes: usize, n_fields: usize) -> Box<Parts> {
+        let mut parts = Box::new(Parts::new());
+        parts.raw.reserve_exact(n_bytes);
+        parts.fields.reserve_exact(n_fields);
+        parts
+    }
+
     #[test]
     fn what_was_given_back_is_used_again_and_empty() {
-        give_back(b"GET / HTTP/1.1".to_vec(), Vec::with_capacity(3));
-        assert_eq!(copy(b"ab"), b"ab");
-        assert!(fields().is_empty());
+        let mut given = parts(100, 3);
+        given.raw.extend_from_slice(b"GET / HTTP/1.1");
+        let memory = given.raw.as_ptr();
+        give_back(given);
+        let taken = take();
+        assert_eq!(taken.raw.as_ptr(), memory);
+        assert!(taken.raw.is_empty() && taken.fields.is_empty());
     }
 
     #[test]
     fn little_is_kept() {
         for n in 0..2 * MAX_HEADS {
-            give_back(Vec::with_capacity(n * MAX_BYTES), Vec::with_capacity(n * MAX_FIELDS));
+            give_back(parts(n * MAX_BYTES, n * MAX_FIELDS));
         }
         for n in 0..2 * MAX_HEADS {
-            give_back(Vec::with_capacity(1 + n), Vec::with_capacity(1 + n));
+            give_back(parts(1 + n, 1 + n));
         }
         SPARE.with_borrow(|spare| {
-            assert_eq!((spare.bytes.len(), spare.fields.len()), (MAX_HEADS, MAX_HEADS));
-            assert!(spare.bytes.iter().all(|bytes| bytes.capacity() <= MAX_BYTES));
-            assert!(spare.fields.iter().all(|fields| fields.capacity() <= MAX_FIELDS));
+            assert_eq!(spare.len(), MAX_HEADS);
+            assert!(spare.iter().all(|parts| parts.raw.capacity() <= MAX_BYTES));
+            assert!(spare.iter().all(|parts| parts.fields.capacity() <= MAX_FIELDS));
         });
     }
 }

@@ -1,7 +1,7 @@
-//! What the items of a parser add to a message, and what a request's head asks for.
+//! What the items of a parser add to a message.
 
 use crate::http::Ending;
-use crate::message::{Anomalies, Anomaly, Head, Mark, Message, Name, Version};
+use crate::message::{Anomalies, Head, Mark, Message};
 
 pub(super) fn new_message(head: Head, first: Mark, last: Mark, anomalies: Anomalies) -> Message {
     let mut message = Message::new(Some(head), first);
@@ -38,43 +38,4 @@ pub(super) fn end_message(message: Option<&mut Message>, ending: Ending) {
     message.trailers = ending.trailers;
     message.anomalies = message.anomalies.union(ending.anomalies);
     message.gap_bytes = message.gap_bytes.saturating_add(ending.missing);
-}
-
-/// Whether an answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).
-pub(super) fn asks_takeover(head: &Head) -> bool {
-    head.method() == Some(b"CONNECT")
-        || (head.value(Name::Upgrade).is_some() && head.has_token(Name::Connection, "upgrade"))
-}
-
-pub(super) fn check_request(head: &Head) -> Anomalies {
-    let mut anomalies = Anomalies::default();
-    // RFC 9112 §3.2: exactly one Host in every HTTP/1.1 request.
-    if head.version() == Version::HTTP_11 && head.values(Name::Host).count() != 1 {
-        anomalies.insert(Anomaly::HostCount);
-    }
-    if let (Some(authority), Some(host)) = (authority(head), head.value(Name::Host))
-        && !authority.eq_ignore_ascii_case(host)
-    {
-        anomalies.insert(Anomaly::HostConflict);
-    }
-    anomalies
-}
-
-/// The authority in a target of absolute form (RFC 9112 §3.2.2), without user information.
-fn authority(head: &Head) -> Option<&[u8]> {
-    let target = head.target().filter(|target| !target.starts_with(b"/"))?;
-    let scheme = Head::scheme_end(target)?;
-    if !target.get(..scheme)?.iter().all(u8::is_ascii_alphanumeric) {
-        return None;
-    }
-    let rest = target.get(scheme.checked_add(3)?..)?;
-    let authority = rest.split(|b| matches!(b, b'/' | b'?' | b'#')).next()?;
-    authority.rsplit(|&b| b == b'@').next()
-}
-
-/// The HTTP/2 connection preface (RFC 9113 §3.4) up to where it looks like a request.
-pub(super) fn is_http2_preface(head: &Head) -> bool {
-    head.method() == Some(b"PRI")
-        && head.target() == Some(b"*")
-        && head.version() == (Version { major: 2, minor: 0 })
 }

@@ -152,7 +152,7 @@ impl Request {
     pub(super) fn of(mut message: Message) -> Option<Self> {
         let body = Body::of(&mut message);
         let head = message.head.as_ref()?;
-        let StartLine::Request { method, target, version } = head.start else { return None };
+        let StartLine::Request { method, target, version } = head.start() else { return None };
         Some(Self {
             method: text(head, method),
             target: text(head, target),
@@ -170,7 +170,7 @@ impl Response {
     pub(super) fn of(mut message: Message) -> Self {
         let body = Body::of(&mut message);
         let head = message.head.as_ref();
-        let reason = head.and_then(|head| match head.start {
+        let reason = head.and_then(|head| match head.start() {
             StartLine::Response { reason, .. } => Some(text(head, reason)),
             StartLine::Request { .. } => None,
         });

@@ -107,7 +107,7 @@ impl HttpExchange {
     pub(super) fn write_json(&self, out: &mut Vec<u8>) {
         // What is taken from the heads comes twice at most: the path, and the whole target.
         let head = self.exchange.request.as_ref().and_then(|m| m.head.as_ref());
-        let room = ROOM.saturating_add(head.map_or(0, |head| head.raw.len()).saturating_mul(2));
+        let room = ROOM.saturating_add(head.map_or(0, |head| head.raw().len()).saturating_mul(2));
         Json::append(out, room, |json| line::write(self, json));
     }
 }

@@ -309,7 +309,7 @@ fn interim(exchange: &Exchange) -> Vec<Interim> {
 /// The reason phrase where it says more than the status code: RFC 9110 §15.1 gives it no meaning,
 /// people put meaning into it all the same.
 fn unusual_reason(head: &Head) -> Option<Text<'_>> {
-    let StartLine::Response { status, reason, .. } = head.start else { return None };
+    let StartLine::Response { status, reason, .. } = head.start() else { return None };
     let reason = head.bytes(reason);
     (!reason.is_empty() && super::super::text::usual_reason(status) != reason)
         .then_some(Text(reason))

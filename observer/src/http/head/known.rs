@@ -10,21 +10,14 @@
 use std::cell::RefCell;
 
 use super::super::Role;
-use crate::message::{Field, Span, spare};
+use super::credit::Credit;
+use crate::message::{Field, Span};
 
 /// Blocks that are known of each role.
 const N_BLOCKS: usize = 8;
 
 /// A longer block is not kept.
 const MAX_BYTES: usize = 1 << 10;
-
-/// Each block that was known pays for looking for one that is not, and keeping it; up to so many in
-/// turn.
-const MAX_CREDIT: u8 = 64;
-
-/// Then only one in so many is looked for and kept, in case that they begin to come again: where each
-/// message says something else, that costs next to nothing.
-const ONE_IN: u8 = 16;
 
 /// Fields up to the empty line and with it.
 #[derive(Debug)]
@@ -38,20 +31,13 @@ struct Block {
 #[derive(Debug)]
 struct Known {
     blocks: [Block; N_BLOCKS],
-    /// How many may be looked for in vain.
-    credit: u8,
-    /// Where there is no credit: counts to [`ONE_IN`], and from the beginning again.
-    n_passed: u8,
+    credit: Credit,
 }
 
 impl Known {
     const fn new() -> Self {
         const NONE: Block = Block { bytes: Vec::new(), start: 0, fields: Vec::new() };
-        Self { blocks: [NONE; N_BLOCKS], credit: 0, n_passed: 0 }
-    }
-
-    fn is_worth_it(&self) -> bool {
-        self.credit > 0 || self.n_passed == 0
+        Self { blocks: [NONE; N_BLOCKS], credit: Credit::new() }
     }
 }
 
@@ -59,14 +45,17 @@ thread_local! {
     static KNOWN: RefCell<[Known; 2]> = const { RefCell::new([Known::new(), Known::new()]) };
 }
 
-/// The fields of the head whose first one begins at `start`, and where it ends, if they are known.
+/// Where the head ends whose first field begins at `start`, if its fields are known: they go into
+/// `fields`.
 #[inline]
-pub(super) fn find(bytes: &[u8], start: usize, role: Role) -> Option<(Vec<Field>, usize)> {
+pub(super) fn find(
+    bytes: &[u8],
+    start: usize,
+    role: Role,
+    fields: &mut Vec<Field>,
+) -> Option<usize> {
     with(role, |known| {
-        if known.credit == 0 {
-            known.n_passed = known.n_passed.saturating_add(1) % ONE_IN;
-        }
-        if !known.is_worth_it() {
+        if !known.credit.begin() {
             return None;
         }
         let rest = bytes.get(start..)?;
@@ -74,12 +63,11 @@ pub(super) fn find(bytes: &[u8], start: usize, role: Role) -> Option<(Vec<Field>
         if block.bytes.is_empty() || !rest.starts_with(&block.bytes) {
             return None;
         }
-        known.credit = known.credit.saturating_add(1).min(MAX_CREDIT);
+        known.credit.earn();
         let end = start.checked_add(block.bytes.len())?;
         let start = u32::try_from(start).ok().filter(|_| end <= u32::MAX as usize)?;
-        let mut fields = spare::fields();
         fields.extend(block.fields.iter().map(|&field| moved(field, block.start, start)));
-        Some((fields, end))
+        Some(end)
     })
 }
 
@@ -87,10 +75,9 @@ pub(super) fn find(bytes: &[u8], start: usize, role: Role) -> Option<(Vec<Field>
 #[inline]
 pub(super) fn remember(bytes: &[u8], start: usize, end: usize, fields: &[Field], role: Role) {
     with(role, |known| {
-        if !known.is_worth_it() {
+        if !known.credit.spend() {
             return None;
         }
-        known.credit = known.credit.saturating_sub(1);
         let rest = bytes.get(start..)?;
         let read = bytes.get(start..end).filter(|read| read.len() <= MAX_BYTES)?;
         let block = known.blocks.get_mut(place(rest))?;
@@ -129,6 +116,7 @@ fn with<T>(role: Role, f: impl FnOnce(&mut Known) -> Option<T>) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::credit;
     use super::*;
     use crate::message::Name;
 
@@ -144,16 +132,19 @@ mod tests {
         let fields = [field((16, 20), (22, 23), Some(Name::Host)), field((25, 26), (0, 0), None)];
         remember(first.as_bytes(), 16, first.len(), &fields, Role::Request);
         // Or it would be looked for later.
-        KNOWN.with_borrow_mut(|known| known.iter_mut().for_each(|known| known.credit = 1));
+        KNOWN.with_borrow_mut(|known| known.iter_mut().for_each(|known| known.credit.earn()));
         let next = format!("GET /b HTTP/1.1\r\n{block}");
         let expected =
             vec![field((17, 21), (23, 24), Some(Name::Host)), field((26, 27), (0, 0), None)];
-        let found = find(next.as_bytes(), 17, Role::Request);
-        assert_eq!(found, Some((expected, next.len())));
-        assert_eq!(find(next.as_bytes(), 17, Role::Response), None, "the other role");
+        let find = |text: &str, role| {
+            let mut fields = Vec::new();
+            find(text.as_bytes(), 17, role, &mut fields).map(|end| (fields, end))
+        };
+        assert_eq!(find(&next, Role::Request), Some((expected, next.len())));
+        assert_eq!(find(&next, Role::Response), None, "the other role");
         let other = next.replace("Host", "Hose");
-        assert_eq!(find(other.as_bytes(), 17, Role::Request), None, "other bytes");
-        assert_eq!(find(&next.as_bytes()[..next.len() - 8], 17, Role::Request), None, "a part");
+        assert_eq!(find(&other, Role::Request), None, "other bytes");
+        assert_eq!(find(&next[..next.len() - 8], Role::Request), None, "a part");
     }
 
     #[test]
@@ -161,14 +152,14 @@ mod tests {
         let (mut n_kept, n) = (0, 1600);
         for i in 0..n {
             let head = format!("GET / HTTP/1.1\r\nX: {i:04}\r\n\r\n");
-            assert_eq!(find(head.as_bytes(), 16, Role::Request), None);
+            assert_eq!(find(head.as_bytes(), 16, Role::Request, &mut Vec::new()), None);
             remember(head.as_bytes(), 16, head.len(), &[], Role::Request);
             let fields = &head.as_bytes()[16..];
             n_kept += KNOWN.with_borrow(|[known, _]| {
                 usize::from(known.blocks.iter().any(|block| block.bytes == fields))
             });
         }
-        assert_eq!(n_kept, n / usize::from(ONE_IN));
+        assert_eq!(n_kept, n / usize::from(credit::ONE_IN));
     }
 
     #[test]
@@ -176,7 +167,7 @@ mod tests {
         let n_known = (0..200).filter(|i| {
             let head = format!("GET /{i} HTTP/1.1\r\nX: {}\r\n\r\n", i / 100);
             let start = head.find("X").unwrap();
-            let found = find(head.as_bytes(), start, Role::Request);
+            let found = find(head.as_bytes(), start, Role::Request, &mut Vec::new());
             if found.is_none() {
                 remember(head.as_bytes(), start, head.len(), &[], Role::Request);
             }

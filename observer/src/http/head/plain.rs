@@ -8,20 +8,32 @@
 use super::super::{Role, detect};
 use super::classes::Classes;
 use super::known;
-use super::sound::Strict;
-use crate::message::{Field, Name, Span, StartLine, Version, spare};
+use crate::message::{Field, Name, Span, StartLine, Version};
 
 /// More fields than this are for the readers that count them.
 const MAX_PLAIN_FIELDS: usize = 128;
 
-/// The head at the start of `bytes`.
-pub(super) fn read(bytes: &[u8], role: Role) -> Option<Strict> {
-    read_with(bytes, role, true)
+/// Most heads have fewer.
+const USUAL_FIELDS: usize = 12;
+
+/// What the head at the start of `bytes` begins with, and where it ends; its fields go into `fields`,
+/// which is empty.
+pub(super) fn read(
+    bytes: &[u8],
+    role: Role,
+    fields: &mut Vec<Field>,
+) -> Option<(StartLine, usize)> {
+    read_with(bytes, role, fields, true)
 }
 
 /// `may_know`: fields that were read before may be taken from there.
 #[inline(always)]
-fn read_with(bytes: &[u8], role: Role, may_know: bool) -> Option<Strict> {
+fn read_with(
+    bytes: &[u8],
+    role: Role,
+    fields: &mut Vec<Field>,
+    may_know: bool,
+) -> Option<(StartLine, usize)> {
     let mut classes = Classes::new(bytes);
     let n_line = classes.printable_end(0);
     if n_line >= detect::MAX_START_LINE {
@@ -34,18 +46,18 @@ fn read_with(bytes: &[u8], role: Role, may_know: bool) -> Option<Strict> {
     };
     let mut at = behind_crlf(bytes, n_line)?;
     let first_field = at;
-    if may_know && let Some((fields, end)) = known::find(bytes, first_field, role) {
-        return Some(Strict { start, fields, end });
+    if may_know && let Some(end) = known::find(bytes, first_field, role, fields) {
+        return Some((start, end));
     }
-    let mut fields = spare::fields();
+    fields.reserve(USUAL_FIELDS);
     loop {
         let name_end = classes.name_end(at);
         if name_end == at {
             let end = behind_crlf(bytes, at)?;
             if may_know {
-                known::remember(bytes, first_field, end, &fields, role);
+                known::remember(bytes, first_field, end, fields, role);
             }
-            return Some(Strict { start, fields, end });
+            return Some((start, end));
         }
         if bytes.get(name_end) != Some(&b':') || fields.len() >= MAX_PLAIN_FIELDS {
             return None;
@@ -130,13 +142,15 @@ fn span(start: usize, end: usize) -> Option<Span> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::sound::Strict;
     use super::super::{Head, lenient, sound};
     use super::*;
     use crate::message::Anomalies;
 
     /// What is plain must be the same to all three readers, and end where the whole is looked for.
     fn check(bytes: &[u8], role: Role) -> bool {
-        let Some(Strict { start, fields, end }) = read(bytes, role) else { return false };
+        let mut fields = Vec::new();
+        let Some((start, end)) = read(bytes, role, &mut fields) else { return false };
         let raw = bytes[..end].to_vec();
         let plain = Head::new(raw.clone(), start, fields, Anomalies::default());
         assert_eq!(Some(end), super::super::find_end(bytes, 0));
@@ -194,9 +208,12 @@ mod tests {
             for (line, fields, end, rest) in heads {
                 let role = if line.starts_with('H') { Role::Response } else { Role::Request };
                 let head = format!("{line}\r\n{fields}{end}{rest}");
-                let parts = |read: Option<Strict>| read.map(|s| (s.start, s.fields, s.end));
-                let known = parts(read(head.as_bytes(), role));
-                prop_assert_eq!(known, parts(read_with(head.as_bytes(), role, false)));
+                let parts = |may_know| {
+                    let mut fields = Vec::new();
+                    let read = read_with(head.as_bytes(), role, &mut fields, may_know);
+                    read.map(|read| (read, fields))
+                };
+                prop_assert_eq!(parts(true), parts(false));
             }
         }
 

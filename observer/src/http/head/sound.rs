@@ -2,15 +2,29 @@
 
 use std::mem::MaybeUninit;
 
+use super::super::gist::Gist;
 use super::super::{Role, detect};
+use super::whole::{self, Whole};
 use super::{check_names, plain, span_of, trim_line};
-use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version, spare};
+use crate::message::{Anomalies, Anomaly, Draft, Field, Head, Name, Span, StartLine, Version};
 
-/// The head at the start of `bytes`, where all of it is there and it is [`plain`], and where it ends.
-/// One pass over the bytes, and one copy of them.
-pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<(Head, usize)> {
-    let Strict { start, fields, end } = plain::read(bytes, role)?;
-    Some((Head::new(spare::copy(bytes.get(..end)?), start, fields, Anomalies::default()), end))
+/// The head at the start of `bytes`, where all of it is there and it is [`plain`]. One pass over the
+/// bytes, and one copy of them; none where they are known.
+#[inline]
+pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<Whole> {
+    if let Some(known) = whole::find(bytes, role) {
+        return Some(known);
+    }
+    let mut draft = Draft::new();
+    let Some((start, end)) = plain::read(bytes, role, draft.fields()) else {
+        draft.discard();
+        return None;
+    };
+    let head = draft.finish(bytes.get(..end)?, start);
+    let gist = Gist::of(&head, role);
+    let mut whole = Whole { head, gist };
+    whole::remember(bytes, &mut whole, role);
+    Some(whole)
 }
 
 /// The same for one with which nothing is wrong.
@@ -107,14 +121,14 @@ fn let_through(head: &Head) -> Anomalies {
     let mut anomalies = Anomalies::default();
     // A start line, the fields, an empty line; and no CR that is not part of a line end.
     let n_lines = head.fields().len().saturating_add(2);
-    let n_crlf = memchr::memchr_iter(b'\r', &head.raw).count();
+    let n_crlf = memchr::memchr_iter(b'\r', head.raw()).count();
     if n_crlf < n_lines {
         anomalies.insert(Anomaly::LfOnly);
         if n_crlf > 0 {
             anomalies.insert(Anomaly::MixedLineEnds);
         }
     }
-    if let StartLine::Request { method, target, .. } = head.start {
+    if let StartLine::Request { method, target, .. } = head.start() {
         check_names(head.bytes(method), head.bytes(target), &mut anomalies);
     }
     anomalies

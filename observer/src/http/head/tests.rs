@@ -8,7 +8,7 @@ fn check(role: Role, raw: &str, expected: &str) {
         return;
     };
     let text = |span| String::from_utf8_lossy(head.bytes(span)).into_owned();
-    let start = match head.start {
+    let start = match head.start() {
         StartLine::Request { method, target, version } => {
             format!("{} {} {version}", text(method), text(target))
         }

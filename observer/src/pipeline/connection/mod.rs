@@ -3,10 +3,12 @@
 //! Decides who is the client where the handshake was not seen, hands the response's framing what
 //! the request asked for, and ends HTTP where the flow is taken over.
 
+mod items;
 mod no_http;
 mod parsers;
 mod rest;
 mod roles;
+mod straight;
 mod takeover;
 
 use std::mem;
@@ -14,16 +16,13 @@ use std::mem;
 pub(super) use self::parsers::Spare;
 use self::takeover::direction;
 use super::Output;
-use super::collect::{
-    add_body, add_gap, asks_takeover, check_request, end_message, is_http2_preface, new_message,
-};
 use super::dth;
 use super::hold::Held;
 use super::tls::OpenTls;
 use super::tunnels::OpenTunnel;
 use crate::exchange::{Close, FIRST_INDEX, Pairer, Told};
-use crate::http::{self, Asked, BodyKind, Input, Item, Parser, Part, Role, body_kind};
-use crate::message::{Anomaly, Head, Mark, Takeover};
+use crate::http::{self, Input, Parser, Part, Role};
+use crate::message::Mark;
 use crate::segment::{Offset, TcpFlags, Timestamp};
 use crate::tcp::{Application, Cause, Delivery, Facts, Side, What, Wish};
 
@@ -152,7 +151,9 @@ impl Connection {
         }
         let Some(role) = self.role_of(facts, delivery) else { return Wish::All };
         self.open_parser(role, facts, delivery, out);
-        self.feed(role, delivery, out);
+        if !self.read_straight(role, delivery, out) {
+            self.feed(role, delivery, out);
+        }
         self.tell(facts, out);
         match &self.tunnel {
             Some(tunnel) => tunnel.wish(direction(role)),
@@ -260,138 +261,5 @@ impl Connection {
             What::End(cause) => Part::End { clean: cause == Cause::Fin },
         };
         self.read(Role::Request, Input { mark, what: rest }, out);
-    }
-
-    /// Runs a parser over its input.
-    pub(super) fn read(&mut self, role: Role, mut input: Input<'_>, out: &mut Output) {
-        // What comes later is read later: what is held may ask for takeovers of its own.
-        while role == Role::Request && self.held.is_some() {
-            self.release_held(out);
-        }
-        let Some(mut parser) = self.take_parser(role, out) else { return };
-        loop {
-            let in_tunnel = self.tunnel.is_some().then_some(input.mark);
-            let Some(item) = parser.next(&mut input) else { break };
-            match role {
-                _ if in_tunnel.is_some_and(|mark| self.pass_on(role, mark, &item)) => {}
-                Role::Request => self.handle_request_item(item, &mut parser, out),
-                Role::Response => self.handle_response_item(item, &mut parser, out),
-            }
-            if role == Role::Request && self.held.is_some() {
-                self.hold_rest(&mut input);
-            }
-        }
-        self.put_back(role, parser, out);
-    }
-
-    fn handle_request_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
-        match item {
-            Item::Head { head, .. } if is_http2_preface(&head) => {
-                // RFC 9113 §3.4: what looks like a request opens another protocol.
-                self.speak_no_http(parser);
-                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
-            }
-            Item::Head { head, first, last } => {
-                let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
-                let (kind, anomalies) = body_kind(&head, Role::Request, Asked::default());
-                let asks_takeover = asks_takeover(&head);
-                let all = anomalies.union(check_request(&head));
-                let message = new_message(head, first, last, all);
-                self.pairer.handle_request(message, &mut self.done);
-                if cut {
-                    return;
-                }
-                parser.set_body(kind, anomalies);
-                self.asks_takeover = asks_takeover && !self.taken_over;
-            }
-            Item::Body(bytes) => add_body(self.pairer.request_mut(), bytes, out.body_prefix()),
-            Item::BodyGap(n) => add_gap(self.pairer.request_mut(), n, self.skipping),
-            Item::End(ending) => {
-                let complete = ending.complete;
-                end_message(self.pairer.request_mut(), ending);
-                if mem::take(&mut self.asks_takeover) && complete {
-                    self.held = Some(Box::default());
-                }
-                if complete || !self.closing {
-                    self.pairer.handle_request_end(&mut self.done);
-                }
-                if !complete {
-                    self.pairer.handle_requests_lost();
-                }
-            }
-            Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
-                self.speak_no_http(parser);
-                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
-            }
-            Item::NotHttp { .. } => {
-                self.pairer.handle_malformed_request();
-                parser.resync();
-            }
-            Item::Lost => self.pairer.handle_requests_lost(),
-            // Passed on before.
-            Item::Opaque(_) | Item::OpaqueGap(_) => {}
-        }
-    }
-
-    fn handle_response_item(&mut self, item: Item<'_>, parser: &mut Parser, out: &mut Output) {
-        match item {
-            Item::Head { head, first, last } => {
-                self.handle_response_head(head, first, last, parser, out);
-            }
-            Item::Body(bytes) => add_body(self.pairer.response_mut(), bytes, out.body_prefix()),
-            Item::BodyGap(n) => add_gap(self.pairer.response_mut(), n, self.skipping),
-            Item::End(ending) => {
-                let complete = ending.complete;
-                end_message(self.pairer.response_mut(), ending);
-                // What the close cut short is told with the reason for the close.
-                if complete || !self.closing {
-                    self.pairer.handle_response_end(&mut self.done);
-                }
-                if !complete {
-                    self.pairer.handle_responses_lost();
-                }
-            }
-            Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
-                self.speak_no_http(parser);
-                self.requests.iter_mut().for_each(|p| drop(p.take_over()));
-            }
-            Item::NotHttp { first } => self.handle_no_response(first, parser, out),
-            Item::Lost => self.pairer.handle_response_start_lost(),
-            Item::Opaque(_) | Item::OpaqueGap(_) => {}
-        }
-    }
-
-    fn handle_response_head(
-        &mut self,
-        head: Head,
-        first: Mark,
-        last: Mark,
-        parser: &mut Parser,
-        out: &mut Output,
-    ) {
-        let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
-        let asked = self.pairer.match_response(&first, &mut self.done).unwrap_or_default();
-        let (kind, anomalies) = body_kind(&head, Role::Response, asked);
-        let is_final = head.status().is_none_or(|s| s == 101 || s >= 200);
-        let upgrade = head.status() == Some(101);
-        let message = new_message(head, first, last, anomalies);
-        self.pairer.handle_response(message, &mut self.done);
-        if cut {
-            return;
-        }
-        parser.set_body(kind, anomalies);
-        if kind == BodyKind::Takeover {
-            let takeover = if upgrade { Takeover::Upgrade } else { Takeover::Connect };
-            self.take_over(takeover, last, out);
-        } else if is_final && self.answers_takeover() {
-            self.asks_takeover = false;
-            self.release_held(out);
-        }
-    }
-
-    /// Whether the response that is being read may be the answer to a request for a takeover.
-    fn answers_takeover(&self) -> bool {
-        let head = self.pairer.answered_request().and_then(|request| request.head.as_ref());
-        head.is_none_or(asks_takeover)
     }
 }

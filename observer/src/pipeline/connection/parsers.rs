@@ -25,8 +25,13 @@ impl Spare {
     }
 
     /// A parser for a half that is before a start line, in sync.
-    fn take(&mut self, role: Role) -> Box<Parser> {
+    pub(super) fn take(&mut self, role: Role) -> Box<Parser> {
         self.of(role).take().unwrap_or_else(|| new(role, true))
+    }
+
+    /// The one that would be taken.
+    pub(super) fn look(&mut self, role: Role) -> &Parser {
+        self.of(role).get_or_insert_with(|| new(role, true))
     }
 }
 

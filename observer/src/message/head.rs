@@ -1,0 +1,316 @@
+//! The head of a message: its bytes, and where its parts lie in them.
+//!
+//! Who reads the bytes is the business of `http`; here is what is found in them, who holds it, and
+//! how many share it.
+
+use std::sync::Arc;
+
+use super::{Anomalies, Name, Names, Version, spare};
+
+/// A range of bytes inside [`Head::raw`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    pub fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The first line of a message (RFC 9112 §3 and §4), as spans of the head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    Request { method: Span, target: Span, version: Version },
+    Response { status: u16, reason: Span, version: Version },
+}
+
+/// One field line: the name as sent, the value without surrounding white space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: Span,
+    pub value: Span,
+    /// Which of the fields that observer reads it is.
+    pub known: Option<Name>,
+}
+
+/// A start line and its fields: the bytes as sent (each obs-fold replaced by spaces, RFC 9112
+/// §5.2), and where the parts lie in them.
+///
+/// What nearly every message of a program says of itself is the same, so a head can be shared: then
+/// another one of the same bytes is a count and no copy. What changes one makes it a copy first.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub anomalies: Anomalies,
+    hold: Hold,
+}
+
+/// What a head consists of but for its anomalies, which depend on what came before it too.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) raw: Vec<u8>,
+    pub(super) fields: Vec<Field>,
+    start: StartLine,
+    names: Names,
+    /// The request target has a `:` or a `?`: nearly none has.
+    has_marks: bool,
+}
+
+/// Memory of its own is used again when the head is gone.
+#[derive(Debug)]
+enum Hold {
+    Own(Box<Parts>),
+    Shared(Arc<Parts>),
+    /// While it is dropped.
+    Nothing,
+}
+
+impl Parts {
+    pub(super) const fn new() -> Self {
+        let start = StartLine::Response { status: 0, reason: NOWHERE, version: Version::HTTP_11 };
+        let names = Names::of(&[]);
+        Self { raw: Vec::new(), fields: Vec::new(), start, names, has_marks: false }
+    }
+
+    /// Says what the bytes and the fields that are there begin with.
+    #[inline]
+    fn begin_with(&mut self, start: StartLine) {
+        self.start = start;
+        self.names = Names::default();
+        for known in self.fields.iter().filter_map(|field| field.known) {
+            self.names.insert(known);
+        }
+        self.has_marks = match start {
+            StartLine::Request { target, .. } => {
+                let target = self.raw.get(target.start as usize..target.end as usize);
+                target.is_some_and(|t| memchr::memchr2(b':', b'?', t).is_some())
+            }
+            StartLine::Response { .. } => false,
+        };
+    }
+}
+
+impl Clone for Hold {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Own(parts) => Self::Own(copy(parts)),
+            Self::Shared(parts) => Self::Shared(Arc::clone(parts)),
+            Self::Nothing => Self::Nothing,
+        }
+    }
+}
+
+/// Parts of its own, the same.
+fn copy(parts: &Parts) -> Box<Parts> {
+    let Parts { raw, fields, start, names, has_marks } = parts;
+    let mut own = spare::take();
+    own.raw.extend_from_slice(raw);
+    own.fields.extend_from_slice(fields);
+    (own.start, own.names, own.has_marks) = (*start, *names, *has_marks);
+    own
+}
+
+/// The place of what is not there.
+const NOWHERE: Span = Span { start: 0, end: 0 };
+
+/// Of a head that is being dropped.
+static NO_PARTS: Parts = Parts::new();
+
+/// A head that is being read, in memory that an earlier one had.
+#[derive(Debug)]
+pub(crate) struct Draft(Box<Parts>);
+
+impl Draft {
+    pub(crate) fn new() -> Self {
+        Self(spare::take())
+    }
+
+    /// The fields so far; none at first.
+    pub(crate) fn fields(&mut self) -> &mut Vec<Field> {
+        &mut self.0.fields
+    }
+
+    /// The head of these bytes, of which the fields were found in, and with which nothing is wrong.
+    #[inline]
+    pub(crate) fn finish(mut self, raw: &[u8], start: StartLine) -> Head {
+        self.0.raw.extend_from_slice(raw);
+        self.0.begin_with(start);
+        Head { anomalies: Anomalies::default(), hold: Hold::Own(self.0) }
+    }
+
+    /// It is none.
+    #[cold]
+    pub(crate) fn discard(self) {
+        spare::give_back(self.0);
+    }
+}
+
+impl Head {
+    pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
+        let (names, has_marks) = (Names::default(), false);
+        let mut parts = Box::new(Parts { raw, fields, start, names, has_marks });
+        parts.begin_with(start);
+        Self { anomalies, hold: Hold::Own(parts) }
+    }
+
+    #[inline]
+    fn parts(&self) -> &Parts {
+        match &self.hold {
+            Hold::Own(parts) => parts,
+            Hold::Shared(parts) => parts,
+            Hold::Nothing => &NO_PARTS,
+        }
+    }
+
+    /// Changes its parts, which are its own from here on.
+    fn change<T>(&mut self, f: impl FnOnce(&mut Parts) -> T) -> T {
+        let mut parts = match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Own(parts) => parts,
+            Hold::Shared(shared) => copy(&shared),
+            Hold::Nothing => copy(&NO_PARTS),
+        };
+        let result = f(&mut parts);
+        self.hold = Hold::Own(parts);
+        result
+    }
+
+    /// From here on its clones are no copies.
+    pub(crate) fn share(&mut self) {
+        self.hold = match std::mem::replace(&mut self.hold, Hold::Nothing) {
+            Hold::Own(parts) => Hold::Shared(Arc::new(*parts)),
+            hold @ (Hold::Shared(_) | Hold::Nothing) => hold,
+        };
+    }
+
+    /// The bytes.
+    pub fn raw(&self) -> &[u8] {
+        &self.parts().raw
+    }
+
+    pub fn start(&self) -> StartLine {
+        self.parts().start
+    }
+
+    /// Says that it begins otherwise.
+    pub fn set_start(&mut self, start: StartLine) {
+        self.change(|parts| parts.start = start);
+    }
+
+    pub fn fields(&self) -> &[Field] {
+        &self.parts().fields
+    }
+
+    /// Gives the field at `index` another value.
+    pub fn set_value(&mut self, index: usize, value: Span) {
+        self.change(|parts| {
+            if let Some(field) = parts.fields.get_mut(index) {
+                field.value = value;
+            }
+        });
+    }
+
+    /// Changes bytes, or adds others behind them.
+    pub fn change_raw<T>(&mut self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        self.change(|parts| f(&mut parts.raw))
+    }
+
+    /// Whether the request target has a `:` or a `?`: a scheme, a port, a query.
+    pub fn has_marks(&self) -> bool {
+        self.parts().has_marks
+    }
+
+    /// The known names among its fields.
+    pub fn names(&self) -> Names {
+        self.parts().names
+    }
+
+    /// The bytes of `span`; empty when it does not lie inside the head.
+    pub fn bytes(&self, span: Span) -> &[u8] {
+        self.raw().get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
+    /// The values of every field called `name`, in order.
+    pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
+        let parts = self.parts();
+        let fields = if parts.names.contains(name) { parts.fields.as_slice() } else { &[] };
+        fields.iter().filter(move |f| f.known == Some(name)).map(|f| self.bytes(f.value))
+    }
+
+    /// The first value of the field called `name`.
+    pub fn value(&self, name: Name) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// Whether a list field (RFC 9110 §5.6.1) contains `token`, whatever its case.
+    pub fn has_token(&self, name: Name, token: &str) -> bool {
+        let is = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes());
+        self.values(name).any(|value| match value {
+            // What stands there nearly always, and is one token.
+            b"keep-alive" => token.eq_ignore_ascii_case("keep-alive"),
+            _ => value.split(|&b| b == b',').any(is),
+        })
+    }
+
+    pub fn method(&self) -> Option<&[u8]> {
+        match self.start() {
+            StartLine::Request { method, .. } => Some(self.bytes(method)),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    pub fn target(&self) -> Option<&[u8]> {
+        match self.start() {
+            StartLine::Request { target, .. } => Some(self.bytes(target)),
+            StartLine::Response { .. } => None,
+        }
+    }
+
+    /// Where `://` stands in the request target, if it does: before it the scheme of a target in
+    /// absolute form (RFC 9112 §3.2.2), or part of a path.
+    pub fn scheme_end(target: &[u8]) -> Option<usize> {
+        memchr::memchr_iter(b':', target)
+            .find(|&at| target.get(at..).is_some_and(|rest| rest.starts_with(b"://")))
+    }
+
+    /// A request without version and fields: HTTP/0.9 (RFC 1945 §4.1).
+    pub fn is_simple(&self) -> bool {
+        matches!(self.start(), StartLine::Request { version: Version::HTTP_09, .. })
+            && self.fields().is_empty()
+    }
+
+    pub fn status(&self) -> Option<u16> {
+        match self.start() {
+            StartLine::Request { .. } => None,
+            StartLine::Response { status, .. } => Some(status),
+        }
+    }
+
+    pub fn version(&self) -> Version {
+        match self.start() {
+            StartLine::Request { version, .. } | StartLine::Response { version, .. } => version,
+        }
+    }
+}
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        if let Hold::Own(parts) = std::mem::replace(&mut self.hold, Hold::Nothing) {
+            spare::give_back(parts);
+        }
+    }
+}
+
+/// Whoever holds the parts.
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.anomalies == other.anomalies && self.parts() == other.parts()
+    }
+}
+
+impl Eq for Head {}

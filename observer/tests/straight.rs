@@ -1,0 +1,288 @@
+//! The straight path gives what the general way gives: the same segments through two engines, of
+//! which one reads every message step by step, must give the same lines, after each segment.
+
+#[path = "common/corpus.rs"]
+mod corpus;
+
+use std::fs;
+use std::path::PathBuf;
+
+use observer::capture::file::Reader;
+use observer::pipeline::{Config, Pipeline};
+use observer::segment::{Directive, Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// Two engines that are given the same.
+struct Both {
+    straight: Pipeline,
+    in_steps: Pipeline,
+    n_lines: usize,
+}
+
+impl Both {
+    fn new(config: &Config) -> Self {
+        let straight = Pipeline::new(config.clone());
+        let mut in_steps = Pipeline::new(config.clone());
+        in_steps.read_in_steps();
+        Self { straight, in_steps, n_lines: 0 }
+    }
+
+    /// What both tell when this was done to each.
+    fn compare(&mut self, what: impl Fn(&mut Pipeline)) {
+        let [ours, theirs] = [&mut self.straight, &mut self.in_steps].map(|engine| {
+            what(engine);
+            drain(engine)
+        });
+        assert_eq!(ours, theirs);
+        self.n_lines += ours.0.len();
+    }
+
+    fn handle_segment(&mut self, segment: &Segment<'_>) {
+        self.compare(|engine| engine.handle_segment(segment));
+    }
+
+    fn finish(mut self, now: Timestamp) -> usize {
+        self.compare(|engine| engine.finish(now));
+        self.n_lines
+    }
+}
+
+/// The lines so far, what is asked of the capture, and when time is to be told.
+fn drain(engine: &mut Pipeline) -> (Vec<String>, Vec<Directive>, Option<Timestamp>) {
+    let mut lines = Vec::new();
+    while let Some(event) = engine.poll_event() {
+        let mut line = Vec::new();
+        event.write_json(&mut line);
+        lines.push(String::from_utf8(line).expect("a line is text"));
+    }
+    let directives = std::iter::from_fn(|| engine.poll_directive()).collect();
+    (lines, directives, engine.poll_timeout())
+}
+
+fn captures() -> Vec<PathBuf> {
+    let Some(folder) = corpus::folder("straight") else { return Vec::new() };
+    let truth = fs::read_to_string(folder.join("truth.ndjson")).expect("the truth is readable");
+    let file = |line: &str| {
+        let truth: Value = serde_json::from_str(line).expect("the truth is JSON lines");
+        folder.join(truth["file"].as_str().expect("a capture has a file"))
+    };
+    truth.lines().map(file).collect()
+}
+
+#[test]
+fn the_corpus_is_read_the_same_on_both_ways() {
+    let captures = captures();
+    let mut n_lines = 0;
+    for path in &captures {
+        let Ok(mut reader) = Reader::open(path) else { continue };
+        let mut both = Both::new(&Config { headers: true, body_prefix: 100, ..Config::default() });
+        let mut last = Timestamp(0);
+        while let Ok(Some(segment)) = reader.next_segment() {
+            last = last.max(segment.time);
+            both.handle_segment(&segment);
+        }
+        n_lines += both.finish(last);
+    }
+    assert!(captures.is_empty() || n_lines > 1000, "{n_lines} lines");
+}
+
+const REQUESTS: &[&str] = &[
+    "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /b?token=secret&c=d HTTP/1.1\r\nHost: a\r\nAuthorization: Basic eA==\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhello",
+    "POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    "hello",
+    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    "PUT /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nhello",
+    "HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+    "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "GET /a HTTP/1.0\r\n\r\n",
+    "GET /a\r\n",
+    "GET http://b/a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /a HTTP/1.1\nHost: a\n\n",
+    "GET /a HTTP/1.1\r\n\r\n",
+    "\r\nGET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "OPTIONS sip:a SIP/2.0\r\n\r\n",
+    "no HTTP at all\r\n",
+];
+
+const RESPONSES: &[&str] = &[
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nSet-Cookie: a=b\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\nhello",
+    "hello",
+    "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n",
+    "HTTP/1.1 100 Continue\r\n\r\n",
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
+    "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nA: b\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "HTTP/1.1 200 OK\r\n\r\nuntil the close",
+    "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello",
+    "no HTTP at all\r\n",
+];
+
+/// What one side sends next.
+#[derive(Clone, Debug)]
+struct Sent {
+    from_client: bool,
+    bytes: Vec<u8>,
+    /// Where it is cut into two segments; behind its end it is not.
+    cut: usize,
+    flags: TcpFlags,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Captured,
+    /// As the peer has it, and we do not.
+    Lost,
+    /// Captured behind what comes next.
+    Late,
+    /// Captured twice.
+    Again,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let texts = any::<bool>().prop_flat_map(|from_client| {
+        let texts = if from_client { REQUESTS } else { RESPONSES };
+        // Mostly the first ones, and one at a time.
+        let text = prop_oneof![Just(texts[0]), proptest::sample::select(texts)];
+        (Just(from_client), proptest::collection::vec(text, 1..3))
+    });
+    let flags = prop_oneof![
+        20 => Just(TcpFlags::PSH),
+        1 => Just(TcpFlags::DTH),
+        1 => Just(TcpFlags::FIN),
+        1 => Just(TcpFlags::RST),
+    ];
+    let fate = prop_oneof![
+        12 => Just(Fate::Captured),
+        1 => Just(Fate::Lost),
+        1 => Just(Fate::Late),
+        1 => Just(Fate::Again),
+    ];
+    let cut = prop_oneof![3 => Just(usize::MAX), 1 => 1..60_usize];
+    (texts, cut, flags, fate).prop_map(|((from_client, texts), cut, flags, fate)| Sent {
+        from_client,
+        bytes: texts.concat().into_bytes(),
+        cut,
+        flags,
+        fate,
+    })
+}
+
+/// A question and its answer, as most are.
+fn asked() -> impl Strategy<Value = Vec<Sent>> {
+    let select = |texts: &'static [&'static str]| proptest::sample::select(texts);
+    (select(REQUESTS), select(RESPONSES)).prop_map(|(request, response)| {
+        let plain = |from_client, text: &str| Sent {
+            from_client,
+            bytes: text.as_bytes().to_vec(),
+            cut: usize::MAX,
+            flags: TcpFlags::PSH,
+            fate: Fate::Captured,
+        };
+        vec![plain(true, request), plain(false, response)]
+    })
+}
+
+/// One connection, and the sequence numbers that come next.
+struct Wire {
+    both: Both,
+    next: [u32; 2],
+    time: Timestamp,
+    late: Option<(bool, u32, u32, TcpFlags, Vec<u8>)>,
+}
+
+impl Wire {
+    fn new(has_handshake: bool, config: &Config) -> Self {
+        let next = [u32::MAX - 100, 5_000_000];
+        let mut wire = Self { both: Both::new(config), next, time: Timestamp(1 << 60), late: None };
+        if has_handshake {
+            wire.send(true, TcpFlags::SYN, b"", Fate::Captured);
+            wire.send(false, TcpFlags::SYN, b"", Fate::Captured);
+        }
+        wire
+    }
+
+    fn send(&mut self, from_client: bool, flags: TcpFlags, payload: &[u8], fate: Fate) {
+        let (me, peer) = if from_client { (0, 1) } else { (1, 0) };
+        let is_first = from_client && flags.contains(TcpFlags::SYN);
+        let flags = if is_first { flags } else { flags.union(TcpFlags::ACK) };
+        let (seq, ack) = (self.next[me], if is_first { 0 } else { self.next[peer] });
+        let counts = flags.contains(TcpFlags::SYN) || flags.contains(TcpFlags::FIN);
+        self.next[me] = seq.wrapping_add(payload.len() as u32 + u32::from(counts));
+        let late = self.late.take();
+        match fate {
+            Fate::Lost => {}
+            Fate::Late => self.late = Some((from_client, seq, ack, flags, payload.to_vec())),
+            Fate::Captured => self.capture(from_client, seq, ack, flags, payload),
+            Fate::Again => {
+                self.capture(from_client, seq, ack, flags, payload);
+                self.capture(from_client, seq, ack, flags, payload);
+            }
+        }
+        if let Some((from_client, seq, ack, flags, payload)) = late {
+            self.capture(from_client, seq, ack, flags, &payload);
+        }
+    }
+
+    fn capture(&mut self, from_client: bool, seq: u32, ack: u32, flags: TcpFlags, payload: &[u8]) {
+        let ends = [Endpoint::v4([10, 0, 0, 1], 40000), Endpoint::v4([10, 0, 0, 2], 80)];
+        self.time = self.time.after(100_000);
+        self.both.handle_segment(&Segment {
+            time: self.time,
+            source: ends[usize::from(!from_client)],
+            destination: ends[usize::from(from_client)],
+            seq: SeqNumber(seq),
+            ack: SeqNumber(ack),
+            flags,
+            window: 65535,
+            payload_len: payload.len() as u32,
+            payload,
+            origin: Origin::default(),
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #[test]
+    fn both_ways_tell_the_same_of_any_conversation(
+        parts in proptest::collection::vec(
+            prop_oneof![asked(), sent().prop_map(|sent| vec![sent])],
+            1..12,
+        ),
+        has_handshake in any::<bool>(),
+        is_live in any::<bool>(),
+        body_prefix in prop_oneof![Just(0_usize), Just(3), Just(100)],
+    ) {
+        let config = if is_live { Config::live() } else { Config::default() };
+        let mut wire = Wire::new(has_handshake, &Config { headers: true, body_prefix, ..config });
+        for Sent { from_client, bytes, cut, flags, fate } in parts.concat() {
+            let (first, rest) = bytes.split_at(cut.min(bytes.len()));
+            wire.send(from_client, if rest.is_empty() { flags } else { TcpFlags::PSH }, first, fate);
+            if !rest.is_empty() {
+                wire.send(from_client, flags, rest, fate);
+            }
+        }
+        let later = wire.time.after(3_000_000_000);
+        wire.both.compare(|engine| engine.handle_timeout(later));
+        wire.both.finish(later);
+    }
+}
