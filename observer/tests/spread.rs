@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use observer::capture::file::Reader;
 use observer::drive::file::FileEvents;
 use observer::drive::spread::spread;
-use observer::event::Event;
+use observer::event::{Event, Room, Writer};
 use observer::pipeline::Config;
 use serde_json::Value;
 
@@ -30,13 +30,20 @@ fn line(event: &Event) -> String {
     String::from_utf8(line).expect("a line is text")
 }
 
-/// The lines of one engine, and whether the file broke off.
+/// The lines of one engine, and whether the file broke off. They are written one after the other, so
+/// that what is kept of earlier ones is held to what [`line`] writes.
 fn alone(path: &Path) -> Option<(Vec<String>, bool)> {
     let mut events = FileEvents::new(Reader::open(path).ok()?, Config::default());
+    let (mut writer, mut room) = (Writer::default(), Room::default());
     let mut lines = Vec::new();
     loop {
         match events.next_event() {
-            Ok(Some(event)) => lines.push(line(&event)),
+            Ok(Some(event)) => {
+                room.clear();
+                writer.write(&event, &mut room);
+                let line = room.written().strip_suffix(b"\n").expect("a line ends");
+                lines.push(String::from_utf8(line.to_vec()).expect("a line is text"));
+            }
             Ok(None) => return Some((lines, false)),
             Err(_) => return Some((lines, true)),
         }

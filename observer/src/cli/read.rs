@@ -18,7 +18,7 @@ use super::{Failure, complain, engine_config, plural, shape, with_causes};
 use crate::capture::file::{FileError, Reader};
 use crate::drive::file::FileEvents;
 use crate::drive::spread::{Spread, spread};
-use crate::event::Event;
+use crate::event::{Event, Room, Writer};
 use crate::pipeline::{Config, Stats};
 
 type Out = Mutex<Output<std::fs::File>>;
@@ -129,7 +129,8 @@ fn spread_out(mut reader: Reader, config: &Config, jobs: usize, out: &Out) -> Do
 /// Lines on their way out, and how many of them are exchanges.
 struct Lines<'a> {
     out: &'a Out,
-    bytes: Vec<u8>,
+    writer: Writer,
+    lines: Room,
     n_exchanges: u64,
     written: io::Result<ControlFlow<()>>,
 }
@@ -137,20 +138,20 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn to(out: &'a Out) -> Self {
         let written = Ok(ControlFlow::Continue(()));
-        Self { out, bytes: Vec::new(), n_exchanges: 0, written }
+        let lines = Room::of(BATCH + BATCH / 4);
+        Self { out, writer: Writer::default(), lines, n_exchanges: 0, written }
     }
 
     /// `Break` when the lines have nowhere to go.
     fn push(&mut self, event: &Event) -> ControlFlow<()> {
-        event.write_json(&mut self.bytes);
-        self.bytes.push(b'\n');
+        self.writer.write(event, &mut self.lines);
         self.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
-        if self.bytes.len() < BATCH { ControlFlow::Continue(()) } else { self.write() }
+        if self.lines.len() < BATCH { ControlFlow::Continue(()) } else { self.write() }
     }
 
     fn write(&mut self) -> ControlFlow<()> {
-        self.written = lock(self.out).write_counted(&self.bytes, self.n_exchanges);
-        self.bytes.clear();
+        self.written = lock(self.out).write_counted(self.lines.written(), self.n_exchanges);
+        self.lines.clear();
         self.n_exchanges = 0;
         match self.written {
             Ok(wants) => wants,

@@ -12,6 +12,7 @@ use std::mem;
 use serde::Serialize;
 
 use super::digits::{self, OCTETS};
+use super::room::Room;
 use super::text::{self, Text};
 use crate::segment::{Endpoint, Timestamp};
 
@@ -26,19 +27,37 @@ pub(super) struct Json<'a> {
 impl<'a> Json<'a> {
     /// Appends what `write` writes, which is called again with more room should there have been too
     /// little. Most lines fit into `room`.
-    pub(super) fn append(out: &mut Vec<u8>, mut room: usize, write: impl Fn(&mut Json<'_>)) {
-        let start = out.len();
+    pub(super) fn append<T>(
+        out: &mut Room,
+        mut room: usize,
+        write: impl Fn(&mut Json<'_>) -> T,
+    ) -> T {
         loop {
-            out.resize(start.saturating_add(room), 0);
-            let rest = out.get_mut(start..).unwrap_or_default();
+            let rest = out.rest(room);
+            let n_room = rest.len();
             let mut json = Json { rest, is_short: false };
-            write(&mut json);
+            let written = write(&mut json);
             if !json.is_short {
-                let n_unused = json.rest.len();
-                return out.truncate(out.len() - n_unused);
+                let n_left = json.rest.len();
+                out.grow(n_room - n_left);
+                return written;
             }
-            room = room.saturating_mul(4);
+            room = n_room.saturating_mul(2);
         }
+    }
+
+    /// Bytes of room that are left.
+    pub(super) fn n_left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// What was written before, where it is known. Says whether it is.
+    #[inline(always)]
+    pub(super) fn known(&mut self, text: &[u8]) -> bool {
+        if let Some(place) = self.take(text.len()) {
+            place.copy_from_slice(text);
+        }
+        !text.is_empty()
     }
 
     /// The next `n` bytes, to be written to.
@@ -196,9 +215,9 @@ mod tests {
     use super::*;
 
     fn written(write: impl Fn(&mut Json<'_>)) -> String {
-        let mut out = b"before".to_vec();
+        let mut out = Room::from(b"before".to_vec());
         Json::append(&mut out, 64, write);
-        String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
+        String::from_utf8(out.into()).unwrap().strip_prefix("before").unwrap().to_owned()
     }
 
     #[test]

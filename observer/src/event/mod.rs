@@ -11,6 +11,7 @@ pub mod governor;
 mod json;
 mod parts;
 mod redact;
+mod room;
 #[cfg(feature = "live")]
 pub(crate) mod stamp;
 pub mod stats;
@@ -18,15 +19,18 @@ mod text;
 mod tls;
 mod tunnel;
 mod websocket;
+mod writer;
 
 pub use self::closed::Closed;
 pub use self::dth::{DthPhase, TcpDth};
 pub use self::exchange::{Capture, FlowFacts, HttpExchange, Integrity, Netns, Timing};
 pub use self::redact::Redactor;
+pub use self::room::Room;
 pub(crate) use self::text::escape;
 pub use self::tls::TlsFlow;
 pub use self::tunnel::{HttpTunnel, Phase, TunnelLink};
 pub use self::websocket::WebSocketMessage;
+pub use self::writer::Writer;
 
 /// The version in `obs.schema`: within a version keys are only added.
 pub const SCHEMA: u32 = 1;
@@ -45,10 +49,14 @@ pub enum Event {
 }
 
 impl Event {
-    /// Appends the event as one JSON object, without a line end.
+    /// Appends the event as one JSON object, without a line end. [`Writer`] is quicker for many.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Exchange(exchange) => exchange.write_json(out),
+            Self::Exchange(exchange) => {
+                let mut room = Room::from(std::mem::take(out));
+                exchange.write_json(&mut room);
+                *out = room.into();
+            }
             Self::Tunnel(tunnel) => tunnel.write_json(out),
             Self::Message(message) => message.write_json(out),
             Self::Dth(dth) => dth.write_json(out),

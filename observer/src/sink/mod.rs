@@ -28,19 +28,24 @@ use std::sync::Arc;
 
 use crate::event::governor::GovernorStep;
 use crate::event::stats::Snapshot;
-use crate::event::{Event, stamp};
+use crate::event::{Event, Room, Writer, stamp};
 use crate::segment::Timestamp;
 
 /// Whole lines, made once and shared by every sink.
 #[derive(Debug, Default)]
 pub struct Lines {
-    bytes: Vec<u8>,
+    room: Room,
     n_events: u64,
 }
 
 impl Lines {
+    /// Whole lines that were made elsewhere.
+    fn of(bytes: Vec<u8>, n_events: u64) -> Self {
+        Self { room: bytes.into(), n_events }
+    }
+
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.room.written()
     }
 
     pub fn n_events(&self) -> u64 {
@@ -58,16 +63,17 @@ pub struct Batch {
     lent: VecDeque<Arc<Lines>>,
     n_made: u64,
     clock_shift_ns: i64,
+    writer: Writer,
 }
 
 impl Batch {
     /// True when that has filled a piece.
     pub fn push(&mut self, event: &Event) -> bool {
         self.begin();
-        let start = self.open.bytes.len();
-        event.write_json(&mut self.open.bytes);
+        let start = self.open.room.len();
+        self.writer.write(event, &mut self.open.room);
         if self.clock_shift_ns != 0 {
-            stamp::shift(self.open.bytes.get_mut(start..).unwrap_or_default(), self.clock_shift_ns);
+            stamp::shift(self.open.room.since(start), self.clock_shift_ns);
         }
         let n_full = self.full.len();
         self.end_line();
@@ -85,23 +91,23 @@ impl Batch {
     }
 
     pub fn push_stats(&mut self, stats: &Snapshot, now: Timestamp) {
-        self.begin();
-        stats.write_json(now, &mut self.open.bytes);
-        self.end_line();
+        let mut line = Vec::new();
+        stats.write_json(now, &mut line);
+        self.push_line(line);
     }
 
     pub fn push_governor(&mut self, step: &GovernorStep, now: Timestamp) {
-        self.begin();
-        step.write_json(now, &mut self.open.bytes);
-        self.end_line();
+        let mut line = Vec::new();
+        step.write_json(now, &mut line);
+        self.push_line(line);
     }
 
     pub fn n_bytes(&self) -> usize {
-        self.n_full_bytes + self.open.bytes.len()
+        self.n_full_bytes + self.open.room.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.full.is_empty() && self.open.bytes.is_empty()
+        self.full.is_empty() && self.open.room.is_empty()
     }
 
     /// Pieces that will not change any more.
@@ -126,37 +132,44 @@ impl Batch {
         self.pass_on(handle);
     }
 
+    fn push_line(&mut self, mut line: Vec<u8>) {
+        line.push(b'\n');
+        self.begin();
+        self.open.room.push(&line);
+        self.end_line();
+    }
+
+    /// A line was written, its end included.
     fn end_line(&mut self) {
-        self.open.bytes.push(b'\n');
         self.open.n_events += 1;
         self.n_made += 1;
-        if self.open.bytes.len() >= PIECE {
+        if self.open.room.len() >= PIECE {
             self.fill_up();
         }
     }
 
     fn fill_up(&mut self) {
-        if self.open.bytes.is_empty() {
+        if self.open.room.is_empty() {
             return;
         }
-        self.n_full_bytes += self.open.bytes.len();
+        self.n_full_bytes += self.open.room.len();
         self.full.push(Arc::new(std::mem::take(&mut self.open)));
     }
 
     /// An empty piece that begins now is in memory that the sinks have given back, if there is any:
     /// in what was used last, because it is still in this CPU's caches.
     fn begin(&mut self) {
-        if self.open.bytes.capacity() > 0 {
+        if self.open.room.size() > 0 {
             return;
         }
         let free = self.lent.iter().rposition(|lines| Arc::strong_count(lines) == 1);
         let lines = free.and_then(|at| self.lent.remove(at)).and_then(Arc::into_inner);
-        self.open.bytes = match lines {
-            Some(Lines { mut bytes, .. }) if bytes.capacity() <= MAX_KEPT => {
-                bytes.clear();
-                bytes
+        self.open.room = match lines {
+            Some(Lines { mut room, .. }) if room.size() <= MAX_KEPT => {
+                room.clear();
+                room
             }
-            _ => Vec::with_capacity(PIECE + PIECE / 4),
+            _ => Room::of(PIECE + PIECE / 4),
         };
     }
 }
@@ -174,9 +187,7 @@ mod tests {
     use super::*;
 
     fn push(batch: &mut Batch, line: &[u8]) {
-        batch.begin();
-        batch.open.bytes.extend_from_slice(line);
-        batch.end_line();
+        batch.push_line(line.to_vec());
     }
 
     fn take(batch: &mut Batch) -> Vec<Arc<Lines>> {
@@ -214,7 +225,7 @@ mod tests {
         assert_ne!(also_held[0].bytes().as_ptr(), address, "still held");
         drop(held);
         push(&mut batch, b"three");
-        assert_eq!(batch.open.bytes.as_ptr(), address);
+        assert_eq!(batch.open.room.written().as_ptr(), address);
         // What was given back at once is used again at once.
         for _ in 0..3 {
             assert_eq!(take(&mut batch)[0].bytes().as_ptr(), address);

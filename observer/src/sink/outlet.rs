@@ -125,7 +125,7 @@ impl Outlet {
                 hand.back_to_line_start();
             }
             let bytes = hand.rest().to_vec();
-            written.rest = Some(Lines { bytes, n_events: hand.n_left() });
+            written.rest = Some(Lines::of(bytes, hand.n_left()));
         }
         written
     }

@@ -96,7 +96,7 @@ impl Spool {
                 if let Some(part) = self.files.front_mut() {
                     part.n_events = part.n_events.saturating_sub(n_events);
                 }
-                return Ok(Some(Lines { bytes, n_events }));
+                return Ok(Some(Lines::of(bytes, n_events)));
             }
             let path = self.path(part.number);
             self.files.pop_front();
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Lines {
-        Lines { bytes: text.into(), n_events: text.lines().count() as u64 }
+        Lines::of(text.into(), text.lines().count() as u64)
     }
 
     fn all(spool: &mut Spool) -> (String, u64) {

@@ -3,10 +3,12 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::super::SCHEMA;
 use super::super::json::Json;
 use super::super::text::{Text, lower};
+use super::memo::{Known, Parts};
 use super::url::Url;
-use super::{HttpExchange, obs};
+use super::{FlowFacts, HttpExchange, obs};
 use crate::message::{Anomaly, Head, Message, Name, Version};
 
 /// Fields as an object: lower-case names, each an array of values.
@@ -30,36 +32,76 @@ impl Serialize for Fields<'_> {
     }
 }
 
-/// Writes the whole object. Not inlined: it is called in a loop that hardly ever turns, and compilers
-/// would work out beforehand what most lines do not need.
+/// Writes the whole object, and says where its parts are. What is `known` of it is copied. Not
+/// inlined: it is called in a loop that hardly ever turns, and compilers would work out beforehand
+/// what most lines do not need.
 #[inline(never)]
-pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
-    let exchange = &event.exchange;
-    let request = exchange.request.as_ref();
-    let response = exchange.response.as_ref();
-    let request_head = request.and_then(|m| m.head.as_ref());
-    let response_head = response.and_then(|m| m.head.as_ref());
-    let flow = &event.flow;
-
+pub(super) fn write(event: &HttpExchange, known: Known<'_>, json: &mut Json<'_>) -> Parts {
+    let start = json.n_left();
+    let mut parts = Parts::default();
     json.raw(r#"{"timestamp":"#);
     json.time(event.timestamp());
+    parts.ends = start - json.n_left();
+    if !json.known(known.ends) {
+        write_ends(&event.flow, json);
+    }
+    parts.asked = start - json.n_left();
+    if !json.known(known.asked) {
+        write_asked(event, json);
+    }
+    parts.answered = start - json.n_left();
+    if !json.known(known.answered) {
+        write_answered(event, json);
+    }
+    parts.name = start - json.n_left();
+    obs::write(event, json);
+    parts.capture = start - json.n_left();
+    if !json.known(known.capture) {
+        obs::write_capture(&event.flow.capture, json);
+    }
+    parts.behind_capture = start - json.n_left();
+    if !event.redacted.is_empty() {
+        json.raw(r#","redacted":"#);
+        json.value(&event.redacted);
+    }
+    json.raw("}}");
+    parts
+}
+
+/// What the line is about, and both ends of the connection.
+fn write_ends(flow: &FlowFacts, json: &mut Json<'_>) {
     json.raw(r#","event":{"name":"http.exchange"},"client":{"#);
     json.endpoint(flow.client);
     json.raw(r#"},"server":{"#);
     json.endpoint(flow.server);
     json.raw("}");
-    if let Some(url) = request_head.and_then(Url::new) {
+}
+
+/// Up to the end of `http.request`.
+fn write_asked(event: &HttpExchange, json: &mut Json<'_>) {
+    let request = event.exchange.request.as_ref();
+    let head = request.and_then(|m| m.head.as_ref());
+    if let Some(url) = head.and_then(Url::new) {
         json.raw(r#","url":"#);
         url.write(json);
     }
     json.raw(r#","http":{"#);
     if let Some(message) = request {
         json.raw(r#""request":{"#);
-        if let Some(method) = request_head.and_then(Head::method) {
+        if let Some(method) = head.and_then(Head::method) {
             write_method(method, json);
         }
         write_sizes(message, event.headers, json);
     }
+}
+
+/// From there up to where the flow's name comes.
+fn write_answered(event: &HttpExchange, json: &mut Json<'_>) {
+    let exchange = &event.exchange;
+    let request = exchange.request.as_ref();
+    let response = exchange.response.as_ref();
+    let request_head = request.and_then(|m| m.head.as_ref());
+    let response_head = response.and_then(|m| m.head.as_ref());
     if let Some(message) = response {
         json.raw(if request.is_some() { r#","response":{"# } else { r#""response":{"# });
         if let Some(status) = status(response) {
@@ -80,16 +122,16 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
         }
     }
     json.raw(r#"},"transport":"tcp","type":"#);
-    json.raw(if flow.client.ipv4().is_some() { r#""ipv4"}"# } else { r#""ipv6"}"# });
+    json.raw(if event.flow.client.ipv4().is_some() { r#""ipv4"}"# } else { r#""ipv6"}"# });
     if let Some(agent) = request_head.and_then(|head| head.value(Name::UserAgent)) {
         json.raw(r#","user_agent":{"original":"#);
         json.text(agent);
         json.raw("}");
     }
     write_error(event, json);
-    json.raw(r#","obs":"#);
-    obs::write(event, json);
-    json.raw("}");
+    json.raw(r#","obs":{"schema":"#);
+    json.number(SCHEMA.into());
+    json.raw(r#","flow":{"id":""#);
 }
 
 /// The methods that OpenTelemetry lets stand as they are; others are `_OTHER`.

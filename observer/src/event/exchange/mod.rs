@@ -1,6 +1,7 @@
 //! `http.exchange`: one request with its response.
 
 mod line;
+mod memo;
 mod obs;
 mod timing;
 pub(super) mod url;
@@ -8,10 +9,13 @@ pub(super) mod url;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use self::memo::Known;
+pub(super) use self::memo::Memo;
 pub use self::timing::Timing;
 use self::url::Url;
 use super::json::Json;
 use super::parts::ExchangeName;
+use super::room::Room;
 use crate::message::Exchange;
 use crate::segment::{Endpoint, Timestamp};
 
@@ -104,10 +108,26 @@ impl HttpExchange {
         head.and_then(Url::new).map_or([None; 3], |url| url.parts())
     }
 
-    pub(super) fn write_json(&self, out: &mut Vec<u8>) {
-        // What is taken from the heads comes twice at most: the path, and the whole target.
+    pub(super) fn write_json(&self, out: &mut Room) {
+        Json::append(out, self.room(), |json| line::write(self, Known::default(), json));
+    }
+
+    /// The same with what is known of earlier lines, and a line end.
+    pub(super) fn write_line(&self, memo: &mut Memo, out: &mut Room) {
+        let found = memo.find(self);
+        let known = memo.known(found);
+        let start = out.len();
+        let parts = Json::append(out, self.room(), |json| {
+            let parts = line::write(self, known, json);
+            json.raw("\n");
+            parts
+        });
+        memo.learn(self, found, out.since(start), parts);
+    }
+
+    /// What is taken from the heads comes twice at most: the path, and the whole target.
+    fn room(&self) -> usize {
         let head = self.exchange.request.as_ref().and_then(|m| m.head.as_ref());
-        let room = ROOM.saturating_add(head.map_or(0, |head| head.raw().len()).saturating_mul(2));
-        Json::append(out, room, |json| line::write(self, json));
+        ROOM.saturating_add(head.map_or(0, |head| head.raw().len()).saturating_mul(2))
     }
 }

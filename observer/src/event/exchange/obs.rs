@@ -3,7 +3,6 @@
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 
-use super::super::SCHEMA;
 use super::super::digits;
 use super::super::json::Json;
 use super::super::parts::{is_zero, is_zero_u32};
@@ -12,12 +11,9 @@ use super::line::{Fields, status};
 use super::{Capture, HttpExchange, Integrity, Timing};
 use crate::message::{Anomalies, Exchange, Head, Message, StartLine};
 
-/// Writes the whole object.
+/// Writes from the flow's name up to where `capture` comes.
 pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     let exchange = &event.exchange;
-    json.raw(r#"{"schema":"#);
-    json.number(SCHEMA.into());
-    json.raw(r#","flow":{"id":""#);
     let flow = digits::hex(event.flow.id);
     json.hex(flow);
     json.raw(r#""},"exchange":{"id":""#);
@@ -49,12 +45,6 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     write_rare(event, json);
     write_tcp(event, json);
     json.raw(r#","capture":"#);
-    write_capture(&event.flow.capture, json);
-    if !event.redacted.is_empty() {
-        json.raw(r#","redacted":"#);
-        json.value(&event.redacted);
-    }
-    json.raw("}");
 }
 
 /// The flow, and an index for each level of tunnels: `22a6b95cb209dd19-1.2`.
@@ -139,7 +129,7 @@ fn write_tcp(event: &HttpExchange, json: &mut Json<'_>) {
     }
 }
 
-fn write_capture(capture: &Capture, json: &mut Json<'_>) {
+pub(super) fn write_capture(capture: &Capture, json: &mut Json<'_>) {
     json.raw("{");
     if let Some(netns) = &capture.netns {
         json.raw(r#""netns":{"inode":"#);

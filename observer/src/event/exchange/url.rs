@@ -160,6 +160,7 @@ fn port(digits: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::room::Room;
     use super::*;
     use crate::message::{Anomalies, Field, Span, StartLine, Version};
 
@@ -210,9 +211,12 @@ mod tests {
             };
             let head = Head::new(raw, start, vec![host], Anomalies::default());
             let url = Url::new(&head).unwrap();
-            let mut out = Vec::new();
+            let mut out = Room::default();
             Json::append(&mut out, 100, |json| url.write(json));
-            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&url).unwrap());
+            assert_eq!(
+                String::from_utf8(out.into()).unwrap(),
+                serde_json::to_string(&url).unwrap()
+            );
         }
     }
 

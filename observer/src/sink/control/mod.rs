@@ -137,7 +137,7 @@ impl Client {
         let mut line = Vec::new();
         Snapshot { tail: Some(self.tail), ..snapshot.clone() }.write_json(now, &mut line);
         line.push(b'\n');
-        self.queue(Arc::new(Lines { bytes: line, n_events: 1 }));
+        self.queue(Arc::new(Lines::of(line, 1)));
     }
 
     fn queue(&self, lines: Arc<Lines>) -> bool {

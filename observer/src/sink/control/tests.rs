@@ -57,7 +57,7 @@ impl Daemon {
 
     fn write(&mut self, lines: &str) {
         let n_events = lines.lines().count() as u64;
-        self.tails.write(&Arc::new(Lines { bytes: lines.into(), n_events }), NOW);
+        self.tails.write(&Arc::new(Lines::of(lines.into(), n_events)), NOW);
     }
 
     fn stop(mut self) {

@@ -75,7 +75,7 @@ impl Rig {
 
 fn give(outlet: &Outlet, text: &str) {
     let n_events = text.matches('\n').count() as u64;
-    outlet.give(&Arc::new(Lines { bytes: text.into(), n_events }));
+    outlet.give(&Arc::new(Lines::of(text.into(), n_events)));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_target_that_stalls_its_thread_is_not_lent() {
     let rig = Rig::start(room(1000), LONG);
     rig.set(|inner| inner.stalls = Duration::from_millis(8));
     // As when another worker has the target.
-    rig.outlet.queue.push(&Arc::new(Lines { bytes: b"pushed\n".into(), n_events: 1 }));
+    rig.outlet.queue.push(&Arc::new(Lines::of(b"pushed\n".into(), 1)));
     rig.until("the thread", |stats| stats.events == 1);
     rig.set(|inner| inner.stalls = Duration::ZERO);
     rig.give("later\n");
@@ -179,7 +179,7 @@ fn workers_wait_for_nobody_and_each_ones_lines_stay_in_order() {
 #[test]
 fn what_others_push_while_a_worker_writes_it_writes_as_well() {
     let rig = Rig::start(room(1000), LONG);
-    let lines = |text: &str| Lines { bytes: text.into(), n_events: 1 };
+    let lines = |text: &str| Lines::of(text.into(), 1);
     let mine = lines("mine\n");
     assert!(rig.outlet.queue.lend(&mine, monotonic()));
     // Taken for the moment: the other's line waits, and the thread does not touch it.
@@ -200,7 +200,7 @@ fn what_others_push_while_a_worker_writes_it_writes_as_well() {
 #[test]
 fn a_write_that_never_returns_holds_up_nobodys_end() {
     let rig = Rig::start(room(1000), LONG);
-    let mine = Lines { bytes: b"mine\n".into(), n_events: 1 };
+    let mine = Lines::of(b"mine\n".into(), 1);
     assert!(rig.outlet.queue.lend(&mine, monotonic()));
     rig.outlet.queue.end();
     rig.outlet.queue.wait_ended(Duration::from_millis(20));

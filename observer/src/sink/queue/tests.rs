@@ -3,7 +3,7 @@
 use super::*;
 
 fn piece(n_events: u64, n_bytes: usize) -> Arc<Lines> {
-    Arc::new(Lines { bytes: vec![b'\n'; n_bytes], n_events })
+    Arc::new(Lines::of(vec![b'\n'; n_bytes], n_events))
 }
 
 #[track_caller]

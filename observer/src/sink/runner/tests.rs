@@ -25,7 +25,7 @@ impl Rig {
 
     fn push(&self, text: &str) {
         let n_events = text.matches('\n').count() as u64;
-        self.queue.push(&Arc::new(Lines { bytes: text.into(), n_events }));
+        self.queue.push(&Arc::new(Lines::of(text.into(), n_events)));
     }
 
     fn stats(&self) -> SinkStats {
