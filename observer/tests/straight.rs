@@ -1,5 +1,6 @@
-//! The straight path gives what the general way gives: the same segments through two engines, of
-//! which one reads every message step by step, must give the same lines, after each segment.
+//! The straight paths, of segments and of messages, give what the general ways give: the same segments
+//! through two engines, of which one takes everything step by step, must give the same lines, after
+//! each segment.
 
 #[path = "common/corpus.rs"]
 mod corpus;
@@ -144,6 +145,7 @@ struct Sent {
     cut: usize,
     flags: TcpFlags,
     fate: Fate,
+    origin: Origin,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,14 +178,24 @@ fn sent() -> impl Strategy<Value = Sent> {
         1 => Just(Fate::Late),
         1 => Just(Fate::Again),
     ];
-    let cut = prop_oneof![3 => Just(usize::MAX), 1 => 1..60_usize];
-    (texts, cut, flags, fate).prop_map(|((from_client, texts), cut, flags, fate)| Sent {
-        from_client,
-        bytes: texts.concat().into_bytes(),
-        cut,
-        flags,
-        fate,
-    })
+    let cut = prop_oneof![3 => Just(usize::MAX), 1 => 0..60_usize];
+    let plain = Origin::default();
+    let origin = prop_oneof![
+        20 => Just(plain),
+        1 => Just(Origin { damaged: true, ..plain }),
+        1 => Just(Origin { srtt_us: 7, retransmits: 1, ..plain }),
+        1 => Just(Origin { records_lost: 1, ..plain }),
+    ];
+    (texts, cut, flags, fate, origin).prop_map(
+        |((from_client, texts), cut, flags, fate, origin)| Sent {
+            from_client,
+            bytes: texts.concat().into_bytes(),
+            cut,
+            flags,
+            fate,
+            origin,
+        },
+    )
 }
 
 /// A question and its answer, as most are.
@@ -196,6 +208,7 @@ fn asked() -> impl Strategy<Value = Vec<Sent>> {
             cut: usize::MAX,
             flags: TcpFlags::PSH,
             fate: Fate::Captured,
+            origin: Origin::default(),
         };
         vec![plain(true, request), plain(false, response)]
     })
@@ -207,12 +220,19 @@ struct Wire {
     next: [u32; 2],
     time: Timestamp,
     late: Option<(bool, u32, u32, TcpFlags, Vec<u8>)>,
+    origin: Origin,
 }
 
 impl Wire {
     fn new(has_handshake: bool, config: &Config) -> Self {
         let next = [u32::MAX - 100, 5_000_000];
-        let mut wire = Self { both: Both::new(config), next, time: Timestamp(1 << 60), late: None };
+        let mut wire = Self {
+            both: Both::new(config),
+            next,
+            time: Timestamp(1 << 60),
+            late: None,
+            origin: Origin::default(),
+        };
         if has_handshake {
             wire.send(true, TcpFlags::SYN, b"", Fate::Captured);
             wire.send(false, TcpFlags::SYN, b"", Fate::Captured);
@@ -255,7 +275,7 @@ impl Wire {
             window: 65535,
             payload_len: payload.len() as u32,
             payload,
-            origin: Origin::default(),
+            origin: self.origin,
         });
     }
 }
@@ -274,7 +294,8 @@ proptest! {
     ) {
         let config = if is_live { Config::live() } else { Config::default() };
         let mut wire = Wire::new(has_handshake, &Config { headers: true, body_prefix, ..config });
-        for Sent { from_client, bytes, cut, flags, fate } in parts.concat() {
+        for Sent { from_client, bytes, cut, flags, fate, origin } in parts.concat() {
+            wire.origin = origin;
             let (first, rest) = bytes.split_at(cut.min(bytes.len()));
             wire.send(from_client, if rest.is_empty() { flags } else { TcpFlags::PSH }, first, fate);
             if !rest.is_empty() {

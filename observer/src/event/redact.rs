@@ -47,6 +47,9 @@ const SECRETS: Names = Names::of(&[
 const REFERENCES: Names =
     Names::of(&[Name::ContentLocation, Name::Link, Name::Location, Name::Referer, Name::Refresh]);
 
+/// Both.
+const WATCHED: Names = SECRETS.union(REFERENCES);
+
 const PARAMETERS: &[&str] = &[
     "access_token",
     "api_key",
@@ -107,13 +110,21 @@ impl Redactor {
 }
 
 fn redact_message(message: &mut Message, masked: &mut Vec<Cow<'static, str>>) {
-    if let Some(head) = message.head.as_mut() {
+    if let Some(head) = message.head.as_mut()
+        && may_hold_secrets(head)
+    {
         redact_fields(head, masked);
         redact_target(head, masked);
     }
     if let Some(trailers) = message.trailers.as_mut() {
         redact_fields(trailers, masked);
     }
+}
+
+/// By the names of its fields and what is in its target: nearly no head may.
+#[inline]
+fn may_hold_secrets(head: &Head) -> bool {
+    head.names().intersects(WATCHED) || head.has_marks()
 }
 
 /// Masks secrets in references. OAuth puts tokens behind `#` too (RFC 6749 §4.2.2).

@@ -19,11 +19,12 @@ mod loss;
 mod queue;
 mod rest;
 mod rules;
+mod straight;
 mod told;
 
 use self::queue::Queue;
 use self::rules::{
-    asked, asks_before_body, incomplete, is_interim, may_answer, orphan_request, unfinished,
+    asks_before_body, incomplete, is_interim, may_answer, orphan_request, unfinished,
 };
 
 pub use self::told::Told;
@@ -115,8 +116,8 @@ impl Pairer {
         self.pending.len()
     }
 
-    /// A request head was read.
-    pub fn handle_request(&mut self, mut message: Message, out: &mut Told) {
+    /// A request head was read, and what it asks.
+    pub fn handle_request(&mut self, mut message: Message, asked: Asked, out: &mut Told) {
         if self.pending.len() >= self.limit as usize
             && let Some(mut oldest) = self.pending.pop_front()
         {
@@ -132,9 +133,12 @@ impl Pairer {
         if std::mem::take(&mut self.malformed_request) {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
-        let asked = asked(&message);
-        let mut exchange = Box::new(Exchange::new(self.take_index()));
-        exchange.request = Some(message);
+        let index = self.take_index();
+        // Written where it stays: a message is too large to be moved for nothing.
+        let exchange = Box::write(
+            Box::new_uninit(),
+            Exchange { request: Some(message), ..Exchange::new(index) },
+        );
         // Out of sync the missing responses may have been read by the client.
         let in_sync =
             !self.responses_lost && !unsure && self.pending.front().is_some_and(|p| !p.unsure);

@@ -21,11 +21,6 @@ pub(super) fn is_interim(message: &Message) -> bool {
     status.is_some_and(|s| (100..200).contains(&s) && s != 101)
 }
 
-/// What the framing of the response depends on.
-pub(super) fn asked(request: &Message) -> Asked {
-    Asked { head: request.is_method("HEAD"), connect: request.is_method("CONNECT") }
-}
-
 /// The two rules in the module's first lines.
 pub(super) fn may_answer(response: &Mark, request: &Mark) -> bool {
     let received = response.acked.is_none_or(|acked: Offset| acked > request.offset);

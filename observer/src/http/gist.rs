@@ -4,7 +4,7 @@
 
 use super::Role;
 use super::framing::{Asked, BodyKind, body_kind};
-use crate::message::{Anomalies, Anomaly, Head, Name, Version};
+use crate::message::{Anomalies, Anomaly, Head, Name, Names, Version};
 
 /// What a head says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub struct Gist {
     body_anomalies: Anomalies,
     /// What is wrong with a request as a whole.
     request_anomalies: Anomalies,
+    /// What the framing of a response to it depends on.
+    pub asked: Asked,
+    /// Another response follows to the same request (RFC 9110 §15.2). 101 is final for HTTP.
+    pub is_interim: bool,
     /// An answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).
     pub asks_takeover: bool,
     /// It opens another protocol (RFC 9113 §3.4).
@@ -25,14 +29,28 @@ pub struct Gist {
 impl Gist {
     pub fn of(head: &Head, role: Role) -> Self {
         let (body, body_anomalies) = body_kind(head, role, Asked::default());
-        let is_request = role == Role::Request;
-        Self {
+        let plain = Self {
             body,
             body_anomalies,
-            request_anomalies: if is_request { check_request(head) } else { Anomalies::default() },
-            asks_takeover: is_request && asks_takeover(head),
-            is_http2_preface: is_request && is_http2_preface(head),
+            request_anomalies: Anomalies::default(),
+            asked: Asked::default(),
+            is_interim: false,
+            asks_takeover: false,
+            is_http2_preface: false,
             closes: closes(head),
+        };
+        if role == Role::Response {
+            return Self { is_interim: matches!(head.status(), Some(100 | 102..=199)), ..plain };
+        }
+        // Asked once for all of them.
+        let method = head.method().unwrap_or_default();
+        let asked = Asked { head: method == b"HEAD", connect: method == b"CONNECT" };
+        Self {
+            request_anomalies: check_request(head),
+            asked,
+            asks_takeover: asked.connect || asks_upgrade(head),
+            is_http2_preface: method == b"PRI" && is_http2_preface(head),
+            ..plain
         }
     }
 
@@ -65,14 +83,17 @@ impl Gist {
 
 /// Whether an answer may end HTTP on this flow (RFC 9110 §7.8 and §9.3.6).
 pub fn asks_takeover(head: &Head) -> bool {
-    head.method() == Some(b"CONNECT")
-        || (head.names().contains(Name::Upgrade) && head.has_token(Name::Connection, "upgrade"))
+    head.method() == Some(b"CONNECT") || asks_upgrade(head)
+}
+
+fn asks_upgrade(head: &Head) -> bool {
+    head.names().contains(Name::Upgrade) && head.has_token(Name::Connection, "upgrade")
 }
 
 fn check_request(head: &Head) -> Anomalies {
     let mut anomalies = Anomalies::default();
     // RFC 9112 §3.2: exactly one Host in every HTTP/1.1 request.
-    if head.version() == Version::HTTP_11 && head.values(Name::Host).count() != 1 {
+    if head.version() == Version::HTTP_11 && !head.has_one(Name::Host) {
         anomalies.insert(Anomaly::HostCount);
     }
     if let (Some(authority), Some(host)) = (authority(head), head.value(Name::Host))
@@ -104,6 +125,9 @@ fn is_http2_preface(head: &Head) -> bool {
 
 /// RFC 9112 §9.3: whether the connection ends with the message.
 fn closes(head: &Head) -> bool {
+    if !head.names().intersects(Names::of(&[Name::Connection, Name::ProxyConnection])) {
+        return head.version() < Version::HTTP_11;
+    }
     let keeps = |name| head.has_token(name, "keep-alive");
     head.has_token(Name::Connection, "close")
         || (head.version() < Version::HTTP_11

@@ -58,6 +58,10 @@ pub(super) struct Parts {
     pub(super) fields: Vec<Field>,
     start: StartLine,
     names: Names,
+    /// Where the first field of each known name is, of those that are there.
+    places: [u8; Name::N],
+    /// Those that are there more than once, or too far behind to have a place.
+    repeated: Names,
     /// The request target has a `:` or a `?`: nearly none has.
     has_marks: bool,
 }
@@ -75,15 +79,23 @@ impl Parts {
     pub(super) const fn new() -> Self {
         let start = StartLine::Response { status: 0, reason: NOWHERE, version: Version::HTTP_11 };
         let names = Names::of(&[]);
-        Self { raw: Vec::new(), fields: Vec::new(), start, names, has_marks: false }
+        let (places, repeated, has_marks) = ([0; Name::N], names, false);
+        Self { raw: Vec::new(), fields: Vec::new(), start, names, places, repeated, has_marks }
     }
 
     /// Says what the bytes and the fields that are there begin with.
     #[inline]
     fn begin_with(&mut self, start: StartLine) {
         self.start = start;
-        self.names = Names::default();
-        for known in self.fields.iter().filter_map(|field| field.known) {
+        (self.names, self.repeated) = (Names::default(), Names::default());
+        self.places = [0; Name::N];
+        for (i, field) in self.fields.iter().enumerate() {
+            let Some(known) = field.known else { continue };
+            let place = self.places.get_mut(known as usize).zip(u8::try_from(i).ok());
+            match place {
+                Some((place, i)) if !self.names.contains(known) => *place = i,
+                Some(_) | None => self.repeated.insert(known),
+            }
             self.names.insert(known);
         }
         self.has_marks = match start {
@@ -108,11 +120,12 @@ impl Clone for Hold {
 
 /// Parts of its own, the same.
 fn copy(parts: &Parts) -> Box<Parts> {
-    let Parts { raw, fields, start, names, has_marks } = parts;
+    let Parts { raw, fields, start, names, places, repeated, has_marks } = parts;
     let mut own = spare::take();
     own.raw.extend_from_slice(raw);
     own.fields.extend_from_slice(fields);
     (own.start, own.names, own.has_marks) = (*start, *names, *has_marks);
+    (own.places, own.repeated) = (*places, *repeated);
     own
 }
 
@@ -153,8 +166,8 @@ impl Draft {
 
 impl Head {
     pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
-        let (names, has_marks) = (Names::default(), false);
-        let mut parts = Box::new(Parts { raw, fields, start, names, has_marks });
+        let mut parts = Box::new(Parts::new());
+        (parts.raw, parts.fields) = (raw, fields);
         parts.begin_with(start);
         Self { anomalies, hold: Hold::Own(parts) }
     }
@@ -235,10 +248,23 @@ impl Head {
         self.raw().get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// Whether there is one field of this name, and no other.
+    pub fn has_one(&self, name: Name) -> bool {
+        let parts = self.parts();
+        parts.names.contains(name) && !parts.repeated.contains(name)
+            || self.values(name).count() == 1
+    }
+
     /// The values of every field called `name`, in order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
         let parts = self.parts();
-        let fields = if parts.names.contains(name) { parts.fields.as_slice() } else { &[] };
+        // A place says nothing of what is there more than once, and nothing is there without a name.
+        let fields = match parts.places.get(name as usize).map(|&at| usize::from(at)) {
+            Some(_) if !parts.names.contains(name) => None,
+            Some(at) if !parts.repeated.contains(name) => parts.fields.get(at..=at),
+            Some(_) | None => Some(parts.fields.as_slice()),
+        };
+        let fields = fields.unwrap_or_default();
         fields.iter().filter(move |f| f.known == Some(name)).map(|f| self.bytes(f.value))
     }
 

@@ -42,6 +42,9 @@ names! {
 }
 
 impl Name {
+    /// How many there are.
+    pub(super) const N: usize = KNOWN.len();
+
     /// Which field `name` is, whatever its case; `None` for one that nobody here reads.
     #[inline]
     pub fn of(name: &[u8]) -> Option<Self> {
@@ -63,6 +66,12 @@ impl Names {
             i += 1;
         }
         Self(set)
+    }
+
+    /// What is in either.
+    #[must_use]
+    pub const fn union(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     #[inline]

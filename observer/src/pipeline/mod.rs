@@ -101,10 +101,11 @@ impl Pipeline {
         Self { flows, output }
     }
 
-    /// Reads every message step by step, also those that could be read at once: for tests, which hold
-    /// that nothing but the cost depends on it.
+    /// Takes every segment and reads every message step by step, also those that could be taken at
+    /// once: for tests, which hold that nothing but the cost depends on it.
     #[doc(hidden)]
     pub fn read_in_steps(&mut self) {
+        self.flows.take_in_steps();
         self.output.in_steps = true;
     }
 
@@ -153,6 +154,7 @@ impl Pipeline {
     }
 
     /// Acts on every deadline that lies at or before `now`.
+    #[inline]
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.flows.poll_timeout().is_some_and(|due| due <= now) {
             self.flows.handle_timeout(now, &mut self.output);
@@ -251,20 +253,24 @@ impl Output {
             let mut answers = exchange.interim.iter().chain(&exchange.response);
             flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth())));
         }
-        let event = HttpExchange {
-            exchange,
-            inside: inside.to_vec(),
-            flow,
-            integrity: Integrity {
-                midstream: ours.midstream || theirs.midstream,
-                overlap_conflicts: both(HalfFacts::overlap_conflicts),
-                ring_loss: both(HalfFacts::records_lost).saturating_sub(lost_before),
-                damaged_segments: both(HalfFacts::damaged),
+        // Written where it stays.
+        let event = Box::write(
+            Box::new_uninit(),
+            HttpExchange {
+                exchange,
+                inside: inside.to_vec(),
+                flow,
+                integrity: Integrity {
+                    midstream: ours.midstream || theirs.midstream,
+                    overlap_conflicts: both(HalfFacts::overlap_conflicts),
+                    ring_loss: both(HalfFacts::records_lost).saturating_sub(lost_before),
+                    damaged_segments: both(HalfFacts::damaged),
+                },
+                headers: self.config.headers && !self.shed.headers,
+                redacted,
             },
-            headers: self.config.headers && !self.shed.headers,
-            redacted,
-        };
-        self.push(Event::Exchange(Box::new(event)));
+        );
+        self.push(Event::Exchange(event));
     }
 
     fn flow_facts(&self, client: Side, facts: &Facts) -> FlowFacts {

@@ -9,7 +9,7 @@ mod recent;
 use self::recent::Recent;
 use super::assembler::{Assembler, Piece};
 use super::seq::Anchor;
-use crate::segment::{Offset, Origin, Segment, SeqNumber, Timestamp};
+use crate::segment::{Offset, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 
 pub(super) use self::facts::Fin;
 pub use self::facts::{DthFacts, HalfFacts};
@@ -271,6 +271,24 @@ impl Half {
             rare.records_lost = rare.records_lost.max(records_lost);
             rare.damaged = rare.damaged.saturating_add(u32::from(damaged));
         }
+    }
+
+    /// The same of one that tells nothing but its flags.
+    #[inline]
+    pub(super) fn note_flags(&mut self, flags: TcpFlags) {
+        self.facts.flags = self.facts.flags.union(flags);
+    }
+
+    /// It goes on where it stands: it has a position, and nothing waits, is left out, has ended or
+    /// was out of the ordinary.
+    pub(super) fn is_calm(&self) -> bool {
+        self.anchor.is_some()
+            && self.seen
+            && self.pending.is_empty()
+            && self.fin.is_none()
+            && !self.ended
+            && self.skip <= self.next()
+            && self.facts.is_plain()
     }
 
     /// What is known of its segments with the DTH bit; `new` where there is nothing yet.

@@ -57,6 +57,8 @@ pub struct FlowTable<A> {
     directives: VecDeque<Directive>,
     buffered: usize,
     sampling: Sampling,
+    /// Nothing is taken by [`FlowTable::handle_calm`].
+    in_steps: bool,
     stats: TableStats,
 }
 
@@ -75,6 +77,7 @@ impl<A: Application> FlowTable<A> {
             directives: VecDeque::new(),
             buffered: 0,
             sampling: Sampling::default(),
+            in_steps: false,
             stats: TableStats::default(),
         }
     }
@@ -85,6 +88,11 @@ impl<A: Application> FlowTable<A> {
             buffered_bytes: self.buffered as u64,
             ..self.stats
         }
+    }
+
+    /// Takes every segment the general way: for tests, as [`crate::pipeline::Pipeline`] has it.
+    pub(crate) fn take_in_steps(&mut self) {
+        self.in_steps = true;
     }
 
     /// Follows one flow in 2 to the power of `shift` from `from` on, as [`FlowKey::is_kept`] has
@@ -100,6 +108,9 @@ impl<A: Application> FlowTable<A> {
         let hash = self.hash(&key);
         let shift = self.sampling.at(segment.time);
         if let Some(slot) = self.find(hash, &key) {
+            if self.handle_calm(slot, segment, shift, out) {
+                return;
+            }
             let taken =
                 self.with_slot(slot, |flow, limits| flow.handle_segment(segment, limits, out));
             if taken != Some(Outcome::Reused) {
@@ -120,6 +131,31 @@ impl<A: Application> FlowTable<A> {
         } else {
             self.stats.ignored = self.stats.ignored.saturating_add(1);
         }
+    }
+
+    /// Takes a segment as nearly all are. What it changes is neither the flow's place in the timers,
+    /// since its deadline comes later, nor the byte budget, since nothing is stored.
+    #[inline]
+    fn handle_calm(
+        &mut self,
+        slot: u32,
+        segment: &Segment<'_>,
+        shift: u32,
+        out: &mut A::Output,
+    ) -> bool {
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_deref_mut) else {
+            return false;
+        };
+        if self.in_steps || !entry.flow.handle_calm(segment, out) {
+            return false;
+        }
+        if entry.flow.has_directives() {
+            entry.flow.take_directives(&mut self.directives);
+        }
+        if entry.flow.facts.adjusted_count != adjusted_count(shift) {
+            self.sample_at_rest(slot, shift);
+        }
+        true
     }
 
     /// Acts on every deadline at or before `now`.
@@ -244,29 +280,6 @@ impl<A: Application> FlowTable<A> {
         self.schedule(scheduled, slot);
         self.stats.flows_opened = self.stats.flows_opened.saturating_add(1);
         slot
-    }
-
-    /// A flow that nothing is under way on is let go when it is not among those that are followed,
-    /// and stands for as many as it was chosen from when it is.
-    fn sample_at_rest(&mut self, slot: u32, shift: u32) {
-        let Some(entry) = self.slot_mut(slot) else { return };
-        if entry.flow.facts.adjusted_count == adjusted_count(shift) || !entry.flow.is_at_rest() {
-            return;
-        }
-        let key = entry.flow.facts.key;
-        if key.is_kept(shift) {
-            entry.flow.facts.adjusted_count = adjusted_count(shift);
-            return;
-        }
-        self.stats.flows_sampled = self.stats.flows_sampled.saturating_add(1);
-        self.remove(slot);
-        self.leave_out(key);
-    }
-
-    fn leave_out(&mut self, key: FlowKey) {
-        if self.limits.skip {
-            self.directives.push_back(Directive::LeaveOut(key));
-        }
     }
 
     fn remove(&mut self, slot: u32) {

@@ -6,7 +6,8 @@
 
 use observer_common::flow;
 
-use crate::segment::{FlowKey, Timestamp};
+use super::{Application, FlowTable};
+use crate::segment::{Directive, FlowKey, Timestamp};
 
 /// One flow in 2 to the power of a step is followed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +34,31 @@ impl Sampling {
             self.shift = shift;
         }
         self.shift
+    }
+}
+
+impl<A: Application> FlowTable<A> {
+    /// A flow that nothing is under way on is let go when it is not among those that are followed,
+    /// and stands for as many as it was chosen from when it is.
+    pub(super) fn sample_at_rest(&mut self, slot: u32, shift: u32) {
+        let Some(entry) = self.slot_mut(slot) else { return };
+        if entry.flow.facts.adjusted_count == adjusted_count(shift) || !entry.flow.is_at_rest() {
+            return;
+        }
+        let key = entry.flow.facts.key;
+        if key.is_kept(shift) {
+            entry.flow.facts.adjusted_count = adjusted_count(shift);
+            return;
+        }
+        self.stats.flows_sampled = self.stats.flows_sampled.saturating_add(1);
+        self.remove(slot);
+        self.leave_out(key);
+    }
+
+    pub(super) fn leave_out(&mut self, key: FlowKey) {
+        if self.limits.skip {
+            self.directives.push_back(Directive::LeaveOut(key));
+        }
     }
 }
 

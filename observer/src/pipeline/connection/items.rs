@@ -74,7 +74,7 @@ impl Connection {
                 let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
                 let (kind, anomalies) = gist.body(&head, Asked::default());
                 let message = new_message(head, first, last, gist.anomalies());
-                self.pairer.handle_request(message, &mut self.done);
+                self.pairer.handle_request(message, gist.asked, &mut self.done);
                 if cut {
                     return;
                 }

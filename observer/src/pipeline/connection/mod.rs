@@ -14,6 +14,7 @@ mod takeover;
 use std::mem;
 
 pub(super) use self::parsers::Spare;
+use self::straight::Read;
 use self::takeover::direction;
 use super::Output;
 use super::dth;
@@ -85,20 +86,20 @@ impl Application for Connection {
     }
 
     fn deliver(&mut self, facts: &Facts, delivery: Delivery<'_>, out: &mut Output) -> Wish {
+        if let Some(read) = self.deliver_straight(facts, &delivery, out) {
+            return read;
+        }
         if !mem::replace(&mut self.begun, true) {
             self.tls = OpenTls::begin(facts, &delivery);
         }
         if let Some(tls) = self.tls.as_mut() {
             tls.handle(&delivery);
         }
-        let mut wish = match &self.tls {
+        let wish = match &self.tls {
             // Behind both hellos everything is encrypted.
             Some(tls) if tls.is_agreed() => Wish::Quiet,
             Some(_) | None => self.deliver_http(facts, &delivery, out),
         };
-        if wish == Wish::Nothing && self.is_followed(facts) {
-            wish = Wish::Quiet;
-        }
         match self.flagged.take() {
             None => {}
             Some(Flagged { side, is_first: false }) => self.tell_dth(side, true, facts, out),
@@ -108,7 +109,7 @@ impl Application for Connection {
                 dth::tell_flagged(side, client, index, facts, out);
             }
         }
-        wish
+        self.while_followed(wish, facts)
     }
 
     fn handle_dth(&mut self, facts: &Facts, side: Side, out: &mut Output) {
@@ -145,16 +146,24 @@ impl Connection {
             || [Side::Low, Side::High].iter().any(|side| facts.half(*side).dth().is_some())
     }
 
+    fn while_followed(&self, wish: Wish, facts: &Facts) -> Wish {
+        if wish == Wish::Nothing && self.is_followed(facts) { Wish::Quiet } else { wish }
+    }
+
     fn deliver_http(&mut self, facts: &Facts, delivery: &Delivery<'_>, out: &mut Output) -> Wish {
         if self.is_fruitless(delivery) {
             return Wish::Nothing;
         }
         let Some(role) = self.role_of(facts, delivery) else { return Wish::All };
         self.open_parser(role, facts, delivery, out);
-        if !self.read_straight(role, delivery, out) {
+        if self.read_straight(role, delivery, out) == Read::Not {
             self.feed(role, delivery, out);
         }
         self.tell(facts, out);
+        self.wish_of(role, out)
+    }
+
+    fn wish_of(&self, role: Role, out: &Output) -> Wish {
         match &self.tunnel {
             Some(tunnel) => tunnel.wish(direction(role)),
             None => self.wish(role, out.body_prefix()),

@@ -41,8 +41,17 @@ impl<A: Application> Flow<A> {
         self.tell_dth_before(delivery.side, delivery.offset, out);
         let side = delivery.side;
         let Some(app) = self.app.as_mut() else { return };
-        match app.deliver(&self.facts, delivery, out) {
-            _ if !self.may_skip => {}
+        let wish = app.deliver(&self.facts, delivery, out);
+        self.heed(side, wish);
+    }
+
+    /// Passes on what is not wanted any more of what a side sends. Returns whether there is anything.
+    #[inline]
+    pub(super) fn heed(&mut self, side: Side, wish: Wish) -> bool {
+        if !self.may_skip || wish == Wish::All {
+            return false;
+        }
+        match wish {
             Wish::All => {}
             Wish::Without(n) => self.asks |= self.half_mut(side).skip_next(n),
             Wish::Quiet => self.be_quiet(),
@@ -51,6 +60,7 @@ impl<A: Application> Flow<A> {
                 self.unwanted = true;
             }
         }
+        true
     }
 
     /// Delivers whatever is contiguous and acknowledges only what was delivered.

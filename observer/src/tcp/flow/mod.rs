@@ -8,6 +8,7 @@
 //!
 //! Knows nothing of what the bytes mean.
 
+mod calm;
 mod delivery;
 mod dth;
 mod facts;
@@ -56,6 +57,9 @@ pub(super) struct Flow<A> {
     /// Its bytes, or nothing of it at all, are not wanted any more; whether that is still to be said.
     quiet: Order,
     unwanted: bool,
+    /// Nothing is out of the ordinary, as [`Flow::is_calm`] has it: known behind a segment, and never
+    /// believed where it is not.
+    calm: bool,
 }
 
 /// Something that is asked of the capture once.
@@ -99,6 +103,7 @@ impl<A: Application> Flow<A> {
             asks: false,
             quiet: Order::None,
             unwanted: false,
+            calm: false,
         }
     }
 
@@ -163,6 +168,7 @@ impl<A: Application> Flow<A> {
         self.enforce_bounds(limits, segment.time, out);
         self.tell_bare_dth(false, out);
         self.close_if_ended(segment.time, out);
+        self.calm = self.is_calm();
         Outcome::Taken
     }
 
@@ -303,6 +309,7 @@ impl<A: Application> Flow<A> {
 
     /// Acts on the deadline.
     pub(super) fn handle_timeout(&mut self, now: Timestamp, limits: &Limits, out: &mut A::Output) {
+        self.calm = false;
         match self.phase {
             Phase::Reset { by, until } if until <= now => {
                 self.close(until, Cause::Reset { by }, out);
@@ -331,6 +338,7 @@ impl<A: Application> Flow<A> {
         if self.is_closed() {
             return;
         }
+        self.calm = false;
         // Whatever cuts short the wait for segments in flight: it was the reset that ended the flow.
         let cause = match (self.phase, cause) {
             (Phase::Reset { by, .. }, Cause::Evicted | Cause::Reused | Cause::CaptureEnd) => {

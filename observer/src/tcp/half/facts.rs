@@ -58,6 +58,11 @@ impl HalfFacts {
         self.rare.as_ref().map_or(Offset(0), |rare| rare.begin)
     }
 
+    /// There is nothing that nearly no half has.
+    pub(super) fn is_plain(&self) -> bool {
+        self.rare.is_none()
+    }
+
     /// All of it is zero until it is asked for here.
     pub(super) fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
