@@ -187,4 +187,4 @@ fn locked(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
 }
 
 /// Pieces that wait for another worker: few enough to be in the second-level cache still.
-const MOST_KEPT: usize = 4;
+const MOST_KEPT: usize = 2;

@@ -92,10 +92,10 @@ impl<S: Source> Drive<S> {
         let Self { source, engine, .. } = self;
         source.new_names(|place, name| tell(engine, place, name));
         let late_names = source.late_names();
-        let mut last = None;
+        let (mut last, mut known) = (None, None);
         let n_segments = source.poll(patience, |segment| {
             if let Some(late_names) = &late_names {
-                learn(engine, &segment.origin, late_names);
+                learn(engine, &segment.origin, late_names, &mut known);
             }
             engine.handle_segment(segment);
             drain(engine, &mut handle);
@@ -215,15 +215,25 @@ fn tell(engine: &mut Pipeline, place: Place, name: Option<&str>) {
 }
 
 /// The first segment from a new interface, or from another namespace, may be faster than the news of
-/// it.
-fn learn(engine: &mut Pipeline, origin: &Origin, names: &LateNames) {
+/// it. `known` is an interface of our own whose name the engine has for the rest of the turn, so that
+/// those that follow from there need no look.
+fn learn(engine: &mut Pipeline, origin: &Origin, names: &LateNames, known: &mut Option<u32>) {
     let Origin { netns, ifindex, .. } = *origin;
+    if netns == 0 {
+        if *known == Some(ifindex) {
+            return;
+        }
+        if engine.knows_interface(netns, ifindex) {
+            *known = Some(ifindex);
+            return;
+        }
+    }
     let have_changed = (names.have_changed)();
     if netns == 0 && !have_changed {
         return;
     }
     // The number of a namespace that is gone may have been given to another already.
-    if engine.knows_interface(netns, ifindex) && (netns == 0 || !have_changed) {
+    if netns != 0 && !have_changed && engine.knows_interface(netns, ifindex) {
         return;
     }
     for place in [Place::Interface { netns, ifindex }, Place::Netns(netns)] {
@@ -271,4 +281,42 @@ pub(crate) fn counters(stats: Stats) -> BTreeMap<&'static str, u64> {
         ("orphan_requests", orphan_requests),
         ("orphan_responses", orphan_responses),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_comes_in_the_middle_of_a_turn_is_asked_for_until_it_is_known() {
+        let mut engine = Pipeline::new(Config::default());
+        let (has_changed, n_asked) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+        let (changed, asked) = (Rc::clone(&has_changed), Rc::clone(&n_asked));
+        let names = LateNames {
+            have_changed: Box::new(move || changed.get()),
+            of: Box::new(move |place| {
+                asked.set(asked.get() + 1);
+                (place == Place::Interface { netns: 0, ifindex: 7 }).then(|| "veth7".to_owned())
+            }),
+        };
+        let origin = |ifindex| Origin { ifindex, ..Origin::default() };
+        let mut known = None;
+        learn(&mut engine, &origin(7), &names, &mut known);
+        assert_eq!((engine.knows_interface(0, 7), n_asked.get(), known), (false, 0, None));
+        has_changed.set(true);
+        learn(&mut engine, &origin(7), &names, &mut known);
+        assert_eq!((engine.knows_interface(0, 7), n_asked.get()), (true, 2));
+        learn(&mut engine, &origin(7), &names, &mut known);
+        learn(&mut engine, &origin(7), &names, &mut known);
+        assert_eq!((n_asked.get(), known), (2, Some(7)));
+        // What is known of one says nothing about another.
+        learn(&mut engine, &origin(8), &names, &mut known);
+        assert_eq!((engine.knows_interface(0, 8), n_asked.get()), (false, 4));
+        // Another namespace may be another by now, whatever was known of it.
+        learn(&mut engine, &Origin { netns: 9, ..origin(7) }, &names, &mut known);
+        assert_eq!(n_asked.get(), 6);
+    }
 }

@@ -63,39 +63,46 @@ pub(super) fn rfc3339(time: Timestamp) -> [u8; 30] {
 
 /// The same to where it is wanted.
 pub(super) fn write_rfc3339(time: Timestamp, text: &mut [u8; 30]) {
-    let (seconds, ns) = (time.0 / 1_000_000_000, (time.0 % 1_000_000_000) as u32);
-    let (day, second) = (seconds / 86_400, (seconds % 86_400) as u32);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    // Two digits each, and between them a zero that becomes a colon.
-    let clock = digits::eight(hour * 1_000_000 + minute * 1_000 + second);
-    let clock = clock + 0x0000_0a00_000a_0000;
-    *text = *b"0000-00-00T00:00:00.000000000Z";
-    text[..10].copy_from_slice(&date(day));
-    text[11..19].copy_from_slice(&clock.to_le_bytes());
+    let (second, ns) = (time.0 / 1_000_000_000, (time.0 % 1_000_000_000) as u32);
+    text[..20].copy_from_slice(&date_and_time(second));
     text[20..28].copy_from_slice(&digits::eight(ns / 10).to_le_bytes());
     // Below 10.
     text[28] = b'0' | (ns % 10) as u8;
+    text[29] = b'Z';
 }
 
-/// The day of that number since 1970-01-01. Events come in the order of time, nearly: the day is
-/// that of the event before.
-fn date(day: u64) -> [u8; 10] {
+/// The second of that number since 1970-01-01, and a point. Events come in the order of time, nearly:
+/// it is that of the event before, or at least the day is.
+fn date_and_time(second: u64) -> [u8; 20] {
     thread_local! {
-        static LAST: Cell<(u64, [u8; 10])> = const { Cell::new((0, *b"1970-01-01")) };
+        static LAST: Cell<(u64, [u8; 20])> = const { Cell::new((0, *b"1970-01-01T00:00:00.")) };
     }
-    let (last, text) = LAST.get();
-    if last == day {
+    let (last, mut text) = LAST.get();
+    if last == second {
         return text;
     }
+    let (day, of_day) = (second / 86_400, (second % 86_400) as u32);
+    if last / 86_400 != day {
+        text[..10].copy_from_slice(&date(day));
+    }
+    let (hour, minute, of_minute) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    // Two digits each, and between them a zero that becomes a colon.
+    let clock = digits::eight(hour * 1_000_000 + minute * 1_000 + of_minute);
+    let clock = clock + 0x0000_0a00_000a_0000;
+    text[11..19].copy_from_slice(&clock.to_le_bytes());
+    LAST.set((second, text));
+    text
+}
+
+/// The day of that number since 1970-01-01.
+fn date(day: u64) -> [u8; 10] {
     let midnight = jiff::Timestamp::from_second(day as i64 * 86_400).unwrap_or_default();
     let date = jiff::tz::Offset::UTC.to_datetime(midnight).date();
     let number = u32::from(date.year().unsigned_abs()) * 10_000
         + u32::from(date.month().unsigned_abs()) * 100
         + u32::from(date.day().unsigned_abs());
     let [a, b, c, d, m, n, x, y] = digits::eight(number).to_le_bytes();
-    let text = [a, b, c, d, b'-', m, n, b'-', x, y];
-    LAST.set((day, text));
-    text
+    [a, b, c, d, b'-', m, n, b'-', x, y]
 }
 
 /// Displayed, not serialised by its parts.
@@ -161,6 +168,16 @@ mod tests {
     #[test]
     fn invalid_utf8_is_escaped_byte_by_byte() {
         assert_eq!(serde_json::to_string(&Text(b"a\xff\xc3\xa9")).unwrap(), r#""a\\xffé""#);
+    }
+
+    #[test]
+    fn times_follow_each_other_over_seconds_and_days() {
+        const DAY: u64 = 86_400;
+        for second in [0, 1, 1, 59, 60, DAY - 1, DAY, DAY, 5 * DAY + 7, DAY - 1, 0, 1_700_000_000] {
+            let time = jiff::Timestamp::from_second(second as i64).unwrap();
+            let text = rfc3339(Timestamp(second * 1_000_000_000));
+            assert_eq!(std::str::from_utf8(&text).unwrap(), format!("{time:.9}"));
+        }
     }
 
     #[test]

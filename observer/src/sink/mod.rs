@@ -175,8 +175,10 @@ impl Batch {
 }
 
 /// Bytes of a piece: enough that handing it on costs nothing beside making it, few enough that they
-/// are still in the second-level cache when they are written.
-const PIECE: usize = 64 * 1024;
+/// are still in the second-level cache when they are written. A file takes a byte for less the longer
+/// the writes are, because the kernel files the pages of one in larger folios (since Linux 6.16 on
+/// ext4, mm/filemap.c `__filemap_get_folio`); beyond this size it was no cheaper in a daemon.
+const PIECE: usize = 128 * 1024;
 /// Pieces whose memory is waited for.
 const MAX_LENT: usize = 8;
 /// Memory of a piece that is worth keeping; one very long line must not hold more for ever.

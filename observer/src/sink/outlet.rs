@@ -149,7 +149,7 @@ impl std::fmt::Debug for Outlet {
 }
 
 /// Pieces that one worker writes for others before its own ring has its turn again.
-const MOST_FOR_OTHERS: u32 = 4;
+const MOST_FOR_OTHERS: u32 = 2;
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Whether a write has stalled: it took long, and it waited for something.
 //!
-//! A piece of 64 KiB goes into the page cache in some 20 to 60 µs. A thousandth of a second more is
+//! A piece of 128 KiB goes into the page cache in some 40 to 100 µs. A thousandth of a second more is
 //! what a busy CPU does to any thread; what waits for a disk (dirty pages over their limit, a
 //! journal that commits) sleeps for 10 ms and more (mm/page-writeback.c, `balance_dirty_pages`).
 //! Meanwhile records gather: [`LONG`] is an eighth of what a ring of 8 MiB holds at 250,000 exchanges

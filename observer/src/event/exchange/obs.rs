@@ -8,8 +8,8 @@ use super::super::json::Json;
 use super::super::parts::{is_zero, is_zero_u32};
 use super::super::text::Text;
 use super::line::{Fields, status};
-use super::{Capture, HttpExchange, Integrity, Timing};
-use crate::message::{Anomalies, Exchange, Head, Message, StartLine};
+use super::{Capture, FlowFacts, HttpExchange, Integrity, Timing};
+use crate::message::{Anomalies, Exchange, Head, Message, Pairing, StartLine, State};
 
 /// Writes from the flow's name up to where `capture` comes.
 pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
@@ -20,11 +20,15 @@ pub(super) fn write(event: &HttpExchange, json: &mut Json<'_>) {
     write_name(flow, event.inside.iter().chain([&exchange.index]), json);
     json.raw(r#"","index":"#);
     json.number(exchange.index);
-    json.raw(r#"},"state":""#);
-    json.raw(exchange.state.name());
-    json.raw(r#"","pairing":""#);
-    json.raw(exchange.pairing.name());
-    json.raw(r#"","timing":"#);
+    if let (State::Complete, Pairing::Exact) = (exchange.state, exchange.pairing) {
+        json.raw(r#"},"state":"complete","pairing":"exact","timing":"#);
+    } else {
+        json.raw(r#"},"state":""#);
+        json.raw(exchange.state.name());
+        json.raw(r#"","pairing":""#);
+        json.raw(exchange.pairing.name());
+        json.raw(r#"","timing":"#);
+    }
     write_timing(event.timing(), json);
     if let Some(takeover) = exchange.takeover {
         json.raw(r#","takeover":""#);
@@ -60,6 +64,24 @@ fn write_name<'a>(flow: [u8; 16], indices: impl IntoIterator<Item = &'a u64>, js
 
 fn write_timing(timing: Timing, json: &mut Json<'_>) {
     let Timing { total_ns, request_ns, ttfb_ns, response_ns, handshake_ns } = timing;
+    // Of nearly every exchange all of these are known.
+    if let (Some(total), Some(request), Some(ttfb), Some(response)) =
+        (total_ns, request_ns, ttfb_ns, response_ns)
+    {
+        json.raw(r#"{"total_ns":"#);
+        json.number(total);
+        json.raw(r#","request_ns":"#);
+        json.number(request);
+        json.raw(r#","ttfb_ns":"#);
+        json.number(ttfb);
+        json.raw(r#","response_ns":"#);
+        json.number(response);
+        if let Some(handshake) = handshake_ns {
+            json.raw(r#","handshake_ns":"#);
+            json.number(handshake);
+        }
+        return json.raw("}");
+    }
     let parts = [
         (r#""total_ns":"#, total_ns),
         (r#""request_ns":"#, request_ns),
@@ -105,28 +127,26 @@ fn write_rare(event: &HttpExchange, json: &mut Json<'_>) {
 }
 
 fn write_tcp(event: &HttpExchange, json: &mut Json<'_>) {
-    let flow = &event.flow;
-    let mut before = r#","tcp":{"#;
-    for (key, value) in
-        [(r#""srtt_us":"#, flow.srtt_us), (r#""retransmits":"#, flow.retransmissions)]
-    {
-        if value != 0 {
-            json.raw(before);
-            json.raw(key);
-            json.number(value.into());
-            before = ",";
-        }
+    let FlowFacts { srtt_us, retransmissions, dth, .. } = event.flow;
+    let is_flagged = dth.0 || dth.1;
+    if srtt_us == 0 && retransmissions == 0 && !is_flagged {
+        return;
     }
-    let (request, response) = flow.dth;
-    if request || response {
-        json.raw(before);
-        json.raw(r#""dth":"#);
-        json.value(&Dth { request, response });
-        before = ",";
+    json.raw(r#","tcp":{"#);
+    if srtt_us != 0 {
+        json.raw(r#""srtt_us":"#);
+        json.number(srtt_us.into());
     }
-    if before == "," {
-        json.raw("}");
+    if retransmissions != 0 {
+        json.raw(if srtt_us != 0 { r#","retransmits":"# } else { r#""retransmits":"# });
+        json.number(retransmissions.into());
     }
+    if is_flagged {
+        let is_first = srtt_us == 0 && retransmissions == 0;
+        json.raw(if is_first { r#""dth":"# } else { r#","dth":"# });
+        json.value(&Dth { request: dth.0, response: dth.1 });
+    }
+    json.raw("}");
 }
 
 pub(super) fn write_capture(capture: &Capture, json: &mut Json<'_>) {
