@@ -21,6 +21,13 @@ impl Window {
 
 const _: () = assert!(WINDOW.is_power_of_two());
 
+/// Whether a payload with this first byte may be one of those below: a start line begins with a
+/// capital, an empty line in front of one with a CR, a record of TLS with its type.
+#[inline(always)]
+pub const fn may_begin(first: u8) -> bool {
+    first.is_ascii_uppercase() || first == b'\r' || first == HANDSHAKE
+}
+
 /// Whether the payload may begin an HTTP message.
 ///
 /// - `HTTP/1.` begins a response.
@@ -73,7 +80,7 @@ pub fn is_response(window: &Window) -> bool {
 #[inline(always)]
 pub fn begins_like_tls(window: &Window) -> bool {
     let w = window;
-    w.at(0) == 22
+    w.at(0) == HANDSHAKE
         && w.at(1) == 3
         && w.at(2) <= 4
         && (w.at(5) == 1 || w.at(5) == 2)
@@ -81,6 +88,9 @@ pub fn begins_like_tls(window: &Window) -> bool {
         && w.at(9) == 3
         && w.at(10) <= 4
 }
+
+/// The type of a handshake's records.
+const HANDSHAKE: u8 = 22;
 
 /// Bytes of an empty line in front, which is to be passed over (RFC 9112 §2.2).
 #[inline(always)]
@@ -175,6 +185,7 @@ mod tests {
         let n = bytes.len().min(WINDOW);
         window[..n].copy_from_slice(&bytes[..n]);
         assert_eq!(begins_like_http(&Window(window)), expected);
+        assert!(!expected || may_begin(window[0]));
     }
 
     #[test]
@@ -218,6 +229,7 @@ mod tests {
         let mut window = Window([0; WINDOW]);
         window.0[..4].copy_from_slice(b"\r\nGE");
         assert_eq!(n_empty_line(&window), 2);
+        assert!(may_begin(window.0[0]));
         window.0[..4].copy_from_slice(b"GET ");
         assert_eq!(n_empty_line(&window), 0);
         check(b"\r\n\r\n", false);
@@ -259,6 +271,7 @@ mod tests {
             let mut window = [0; WINDOW];
             window[..bytes.len()].copy_from_slice(bytes);
             assert_eq!(begins_like_tls(&Window(window)), expected, "{bytes:x?}");
+            assert!(!expected || may_begin(window[0]));
         };
         check(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", true);
         check(b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03", true);

@@ -15,6 +15,8 @@ mod tests;
 pub const PART: usize = 1024;
 
 const WORDS: usize = PART / 8;
+/// Lines that may end in a word: each takes two bytes at least, the first of them perhaps one.
+const LINES_MAX: u32 = 4;
 /// Words behind the part, always zero: a line is looked at ahead of where it is.
 const PAD: usize = 4;
 /// A line that starts later is not looked into, because its start may be past the part.
@@ -34,6 +36,21 @@ pub struct Part {
     pub carry: u64,
     /// Where the line that ends the head ends.
     pub end: u64,
+    /// The last head that was decided on.
+    pub known: Known,
+}
+
+/// A head and what was found in it: a server's heads differ in their dates, and those of one second
+/// often in nothing. To compare the next one with it costs less than to read it.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct Known {
+    pub words: [u64; WORDS],
+    /// Its last eight bytes.
+    pub tail: u64,
+    pub length: u64,
+    /// Bytes of it; 0 when there is none.
+    pub end: u64,
 }
 
 /// No answer yet.
@@ -45,8 +62,14 @@ pub const ODD: u32 = 2;
 
 impl Part {
     /// For tests: in the kernel the map makes it.
-    pub const EMPTY: Self =
-        Self { words: [0; WORDS + PAD], length: 0, has_length: 0, carry: 0, end: 0 };
+    pub const EMPTY: Self = Self {
+        words: [0; WORDS + PAD],
+        length: 0,
+        has_length: 0,
+        carry: 0,
+        end: 0,
+        known: Known { words: [0; WORDS], tail: 0, length: 0, end: 0 },
+    };
 
     /// Where the body starts, when the part begins with the head of a message whose framing is
     /// nothing but one Content-Length; that is in `length` then. 0 otherwise: an `Option` is two
@@ -58,38 +81,58 @@ impl Part {
     /// recipient take them for several things).
     #[inline(always)]
     pub fn find(&mut self, line: impl Fn(&mut Self, u32) -> u32) -> u32 {
-        self.length = 0;
-        self.has_length = 0;
-        self.carry = 0;
-        self.end = 0;
+        if self.is_known() {
+            self.length = self.known.length;
+            return self.before_body(self.known.end as u32);
+        }
+        // Or the compiler makes one call of `memset` of them, which goes byte by byte there.
+        let none = black_box(0);
+        self.length = none;
+        self.has_length = none;
+        self.carry = none;
+        self.end = none;
         if !self.may_have_body() {
             return 0;
         }
         let mut i = 0;
         while i < WORDS {
             let word = self.word(i);
-            let ends = bytes_equal(word, b'\n');
+            let mut ends = bytes_equal(word, b'\n');
             let returns = bytes_equal(word, b'\r');
             if ends != returns << 8 | self.carry {
                 return 0;
             }
             self.carry = returns >> 56;
-            if ends != 0 {
-                let mut k = 0;
-                while k < 8 {
-                    if ends >> (8 * k + 7) & 1 != 0 {
-                        match line(self, (8 * i + k + 1) as u32) {
-                            MORE => {}
-                            END => return self.answer(),
-                            _ => return 0,
-                        }
+            let mut k = 0;
+            // Each has a CR in front of it.
+            while k < LINES_MAX && ends != 0 {
+                let at = (8 * i) as u32 + place(ends) + 1;
+                ends &= ends - 1;
+                if self.needs_look(at) {
+                    match line(self, at) {
+                        MORE => {}
+                        END => return self.answer(),
+                        _ => return 0,
                     }
-                    k += 1;
                 }
+                k += 1;
             }
             i += 1;
         }
         0
+    }
+
+    /// Whether [`Self::line`] could find anything but [`MORE`]: most lines tell by their first byte that
+    /// it could not.
+    #[inline(always)]
+    fn needs_look(&self, at: u32) -> bool {
+        let first = self.eight(at) as u8;
+        at > LINE_MAX
+            || first | LETTER == b'c'
+            || first | LETTER == b't'
+            || first == b'\r'
+            || first == b' '
+            || first == b'\t'
     }
 
     /// Looks at the line that starts at `at`: [`MORE`], [`END`] or [`ODD`].
@@ -162,11 +205,61 @@ impl Part {
 
     /// What was found, at the end of the head.
     #[inline(always)]
-    fn answer(&self) -> u32 {
-        let end = self.end as u32;
-        // A body that begins like this would be a response behind one to HEAD.
-        let is_response = self.eight(end) << 8 == pack(b"HTTP/1.") << 8;
-        if self.has_length != 0 && !is_response { end } else { 0 }
+    fn answer(&mut self) -> u32 {
+        if self.has_length == 0 {
+            return 0;
+        }
+        self.remember();
+        self.before_body(self.end as u32)
+    }
+
+    /// The end of the head where a body follows; 0 where what begins there would be a response behind
+    /// one to HEAD.
+    #[inline(always)]
+    fn before_body(&self, end: u32) -> u32 {
+        if self.eight(end) << 8 == pack(b"HTTP/1.") << 8 { 0 } else { end }
+    }
+
+    /// Whether the part begins with the head that is known, to its last byte.
+    #[inline(always)]
+    fn is_known(&self) -> bool {
+        let end = self.known.end as u32;
+        if end < 8 || self.eight(end - 8) != self.known.tail {
+            return false;
+        }
+        let n_words = (end >> 3) as usize;
+        let mut i = 0;
+        while i < WORDS {
+            if i >= n_words {
+                return true;
+            }
+            match (self.words.get(i), self.known.words.get(i)) {
+                (Some(word), Some(known)) if word == known => {}
+                _ => return false,
+            }
+            i += 1;
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn remember(&mut self) {
+        let n_words = (self.end >> 3) as usize;
+        let mut i = 0;
+        while i < WORDS {
+            if i >= n_words {
+                break;
+            }
+            if let (Some(word), Some(known)) = (self.words.get(i), self.known.words.get_mut(i)) {
+                // Or the loop becomes a call of `memcpy`, with the same effect.
+                *known = black_box(*word);
+            }
+            i += 1;
+        }
+        // A head that ends has a line in it.
+        self.known.tail = self.eight((self.end as u32).wrapping_sub(8));
+        self.known.length = self.length;
+        self.known.end = self.end;
     }
 
     #[inline(always)]
@@ -196,6 +289,15 @@ const fn bytes_equal(word: u64, byte: u8) -> u64 {
     !(((different & LOW) + LOW) | different | LOW)
 }
 
+/// The byte of the lowest bit of those that [`bytes_equal`] found.
+#[inline(always)]
+const fn place(found: u64) -> u32 {
+    // The bit alone, moved to the lowest of its byte: the product brings the byte of the constant that
+    // is its number to the top.
+    let lowest = (found & found.wrapping_neg()) >> 7;
+    (lowest.wrapping_mul(0x0001_0203_0405_0607) >> 56) as u32
+}
+
 /// Up to eight bytes, the first in the lowest octet.
 const fn pack(text: &[u8]) -> u64 {
     let mut packed = 0;
@@ -211,6 +313,7 @@ const LOW_4: u64 = u64::MAX >> 32;
 const LOW_5: u64 = u64::MAX >> 24;
 const LOW_6: u64 = u64::MAX >> 16;
 /// The bit that tells small letters from capitals, in as many bytes as there are letters.
+const LETTER: u8 = 0x20;
 const LETTERS_6: u64 = 0x2020_2020_2020;
 const LETTERS_7: u64 = 0x20_2020_2020_2020;
 const LETTERS_8: u64 = 0x2020_2020_2020_2020;

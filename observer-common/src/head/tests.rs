@@ -9,7 +9,11 @@ fn check(segment: &str, expected: Option<(usize, u64)>) {
 }
 
 fn find(segment: &[u8]) -> Option<(u32, u64)> {
-    let mut part = Part::EMPTY;
+    find_after(&mut { Part::EMPTY }, segment)
+}
+
+/// The same where others were looked at before.
+fn find_after(part: &mut Part, segment: &[u8]) -> Option<(u32, u64)> {
     // Stale, as the last segment left it.
     (part.length, part.has_length, part.carry, part.end) = (9, 1, 0x80, 9);
     let mut bytes = [b'x'; PART];
@@ -168,6 +172,63 @@ fn equal_bytes_are_found_exactly() {
                 expected |= u64::from(byte == b'\n') << (8 * i + 7);
             }
             assert_eq!(bytes_equal(word, b'\n'), expected);
+            if expected != 0 {
+                assert_eq!(place(expected), expected.trailing_zeros() / 8);
+            }
         }
+    }
+}
+
+/// The answer is the one that a fresh look gives, whichever byte is another one than before.
+#[test]
+fn a_head_that_comes_again_is_known_to_the_last_byte() {
+    for pad in 0..9 {
+        let mut head = heapless("HTTP/1.1 200 OK\r\nServer: ");
+        for _ in 0..=pad {
+            head.push("s");
+        }
+        head.push("\r\nContent-Length: 65536\r\n\r\nthe body, of which nothing is known");
+        let mut segment = [0; 2 * PART];
+        let n = head.text().len();
+        segment[..n].copy_from_slice(head.text().as_bytes());
+        let end = n as u32 - 35;
+        let mut part = Part::EMPTY;
+        assert_eq!(find_after(&mut part, &segment[..n]), Some((end, 65536)));
+        // Behind the end a fresh look is more careful than it has to be: it refuses a CR in the word in
+        // which the head ends.
+        for at in 0..end as usize {
+            for byte in *b"\r\n 7xT\0" {
+                let mut other = segment;
+                other[at] = byte;
+                let fresh = find(&other[..n]);
+                assert_eq!(find_after(&mut part, &other[..n]), fresh, "{byte} at {at}");
+                assert_eq!(find_after(&mut part, &other[..n]), fresh, "again, {byte} at {at}");
+                assert_eq!(find_after(&mut part, &segment[..n]), Some((end, 65536)));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_known_head_is_looked_at_again() {
+    let mut part = Part::EMPTY;
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+    let mut two = heapless(head);
+    two.push("HTTP/1.1 200 OK\r\n");
+    for _ in 0..2 {
+        assert_eq!(find_after(&mut part, head.as_bytes()), Some((head.len() as u32, 5000)));
+        assert_eq!(find_after(&mut part, two.text().as_bytes()), None);
+    }
+}
+
+/// A longer head that begins like a known one, and a shorter one.
+#[test]
+fn a_part_of_a_known_head_is_another_head() {
+    let mut part = Part::EMPTY;
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n";
+    let long = "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nX: y\r\n\r\n";
+    for head in [short, long, short, long, long, short] {
+        let expected = Some((head.len() as u32, 5000));
+        assert_eq!(find_after(&mut part, head.as_bytes()), expected);
     }
 }

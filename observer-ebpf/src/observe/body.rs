@@ -1,6 +1,7 @@
 //! Bodies that the kernel leaves out by itself. User space is too late for them: with sendfile a
 //! server puts the head and the first 65 kB of the body into one super-segment.
 
+use core::hint::cold_path;
 use core::mem::size_of;
 
 use observer_common::flow::{Half, STATE_HTTP, is_after};
@@ -27,6 +28,7 @@ pub fn leave_out(skb: &Skb, tcp: &Tcp, half: &mut Half, state: u32) {
     {
         return;
     }
+    cold_path();
     let Some(part) = PARTS.get_ptr_mut(0) else { return };
     // SAFETY: the slot belongs to this CPU, as in `tap`.
     let part = unsafe { &mut *part };

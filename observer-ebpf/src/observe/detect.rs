@@ -4,7 +4,7 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
 use observer_common::detect::{
-    WINDOW, Window, begins_like_http, begins_like_tls, is_response, n_empty_line,
+    WINDOW, Window, begins_like_http, begins_like_tls, is_response, may_begin, n_empty_line,
 };
 use observer_common::flow::FlowKey;
 use observer_common::headers::Tcp;
@@ -13,6 +13,20 @@ use observer_common::stats::Outcome;
 
 use crate::maps::{SAMPLING, WATCH_TLS};
 use crate::skb::Skb;
+
+/// [`observe_detect`] for a segment of a flow that is not known. On many machines nearly all are, and
+/// are nothing of what it looks for: then one byte is looked at, and no function of ours called.
+#[inline(always)]
+pub fn first_look(skb: &Skb, tcp: &Tcp, key: &FlowKey) -> u32 {
+    if tcp.payload_len == 0 {
+        return Outcome::NoPayload as u32;
+    }
+    match skb.byte(tcp.payload_offset) {
+        Some(first) if !may_begin(first) => Outcome::NotHttp as u32,
+        Some(_) => observe_detect(skb.raw(), tcp, key),
+        None => Outcome::Unreadable as u32,
+    }
+}
 
 /// What the segment begins like: `HTTP`, `RESPONSE`, `TLS`, or the code of an outcome. Global, for the reasons
 /// in `headers`.

@@ -2,6 +2,8 @@
 //! With `pieces` and `ring` below it, this is the only writer of the ring and the only place that
 //! counts its loss.
 
+use core::hint::cold_path;
+
 use observer_common::flow::Half;
 use observer_common::headers::{FIN, PSH, RST, SYN, Tcp};
 use observer_common::record::{Hook, NOTE_CONTINUES, NOTE_CUT, PIECE_MAX, RecordHeader};
@@ -50,6 +52,7 @@ pub fn emit(
                 let is_filled = room.fill(skb, tcp.payload_offset);
                 let mut code = if is_filled { EMITTED } else { Outcome::Unreadable as u32 };
                 if is_filled && !piece.is_last {
+                    cold_path();
                     // It reads the header where it lies: the reader does not come past before the seal.
                     let wanted = packed(wanted, ring, 1);
                     code = observe_pieces(skb.raw(), tcp, room.record, counters, wanted);
@@ -63,6 +66,7 @@ pub fn emit(
     if code == EMITTED {
         return Ok(());
     }
+    cold_path();
     half.records_lost += 1;
     Err(Outcome::from_code(code))
 }

@@ -1,5 +1,7 @@
 //! What the user asked to see: ports and hosts. A filter that is off is gone after the load.
 
+use core::hint::cold_path;
+
 use observer_common::config::HOSTS_MAX;
 use observer_common::headers::Tcp;
 use observer_common::stats::Outcome;
@@ -9,11 +11,17 @@ use crate::maps::{HOSTS, HOSTS_LEN, PORTS, PORTS_ON};
 /// Ok when either end of the segment has a port, and either end a host, that was asked for.
 #[inline(always)]
 pub fn check(tcp: &Tcp) -> Result<(), Outcome> {
-    if PORTS_ON.load() != 0 && !is_port_on(tcp.source_port) && !is_port_on(tcp.destination_port) {
-        return Err(Outcome::Port);
+    if PORTS_ON.load() != 0 {
+        cold_path();
+        if !is_port_on(tcp.source_port) && !is_port_on(tcp.destination_port) {
+            return Err(Outcome::Port);
+        }
     }
-    if HOSTS_LEN.load() != 0 && !is_host_on(tcp) {
-        return Err(Outcome::Host);
+    if HOSTS_LEN.load() != 0 {
+        cold_path();
+        if !is_host_on(tcp) {
+            return Err(Outcome::Host);
+        }
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Which flows are HTTP, or watched for another reason.
 
+use core::hint::cold_path;
+
 use observer_common::flow::{
     Flow, FlowKey, STATE_HTTP, STATE_NEW, STATE_OFF, STATE_QUIET, STATE_SAMPLED, STATE_TLS,
     STATE_WATCHED,
@@ -7,7 +9,7 @@ use observer_common::flow::{
 use observer_common::headers::{ACK, DTH, SYN, Tcp};
 use observer_common::stats::{Counters, Outcome};
 
-use crate::detect::{HTTP, RESPONSE, SAMPLED, TLS, observe_detect};
+use crate::detect::{HTTP, RESPONSE, SAMPLED, TLS, first_look, observe_detect};
 use crate::handshake;
 use crate::maps::{FLOWS, WATCH_DTH};
 use crate::skb::Skb;
@@ -39,8 +41,11 @@ pub fn find(
         // SAFETY: entries of an LRU map stay readable and writable until the program ends (RCU).
         let flow = unsafe { &mut *entry };
         let state = flow.state;
+        if state == STATE_HTTP {
+            return Ok((entry, Part::Next));
+        }
+        cold_path();
         match state {
-            STATE_HTTP => return Ok((entry, Part::Next)),
             STATE_QUIET | STATE_TLS if !opens => return Ok((entry, Part::Next)),
             STATE_OFF if !opens && !announces => return Err(Outcome::TurnedOff),
             _ => {}
@@ -76,9 +81,10 @@ pub fn find(
         return Ok((entry, Part::Detected));
     }
     if opens {
+        cold_path();
         handshake::remember(tcp, key, from_high);
     }
-    let code = observe_detect(skb.raw(), tcp, key);
+    let code = first_look(skb, tcp, key);
     let new = match code {
         SAMPLED => &SAMPLED_FLOW,
         HTTP | RESPONSE => &NEW_FLOW,
@@ -86,6 +92,7 @@ pub fn find(
         _ if announces => &WATCHED_FLOW,
         _ => return Err(Outcome::from_code(code)),
     };
+    cold_path();
     FLOWS.insert(key, new, 0).map_err(|_| Outcome::FlowTable)?;
     if code == SAMPLED {
         counters.flows_sampled += 1;

@@ -2,6 +2,7 @@
 //! that the verifier walks it once and not again for each of its results; and inlined it would take
 //! more stack than a program has. Before it comes what nearly all segments are, without a call.
 
+use core::hint::cold_path;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::bindings::__sk_buff;
@@ -20,6 +21,7 @@ pub fn find<'a>(skb: &Skb, tcp: &'a mut MaybeUninit<Tcp>) -> Result<&'a mut Tcp,
     {
         return segment.map(|found| tcp.write(found));
     }
+    cold_path();
     let words = tcp.as_mut_ptr().cast::<u64>();
     for i in 0..TCP_WORDS {
         // SAFETY: a Tcp is that many words. The verifier wants what it passes on to be written,

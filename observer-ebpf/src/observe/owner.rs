@@ -1,5 +1,7 @@
 //! Which interface and hook own a half of a flow; the rules are in `observer_common::flow`.
 
+use core::hint::cold_path;
+
 use observer_common::flow::{Half, Sight};
 use observer_common::headers::{SYN, Tcp};
 use observer_common::record::Hook;
@@ -19,6 +21,7 @@ pub fn claim(
         half.advance(&Sight::of(tcp), now_ns);
         return Ok(false);
     }
+    cold_path();
     match observe_claim(half, tcp, owner, now_ns) {
         OWNED => Ok(false),
         TAKEN => Ok(true),

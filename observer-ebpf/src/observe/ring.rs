@@ -1,6 +1,8 @@
 //! One record on its ring, by the rules of `observer_common::ring`: room for it, its bytes straight
 //! from the skb, and the seal that shows it to the reader.
 
+use core::hint::cold_path;
+
 use observer_common::record::{PIECE_MAX, RecordHeader};
 use observer_common::ring::{Extent, Places, Prefix, n_blocks, place, reserve, seal};
 use observer_common::stats::Counters;
@@ -69,6 +71,7 @@ impl Room {
             counters.records += 1;
             counters.bytes += u64::from(self.captured);
         } else {
+            cold_path();
             let extent = Extent(u64::from(HEADER_LEN + self.captured) | Extent::GIVEN_UP);
             // SAFETY: the room is this record's alone until it is sealed.
             unsafe { (&raw mut (*self.record).prefix.extent).write_volatile(extent) };

@@ -1,6 +1,8 @@
 //! Reading an skb: bytes through `bpf_skb_load_bytes`, but for those of usual headers, because direct
 //! access sees only the linear part; and what the kernel keeps beside the bytes.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::bindings::{__sk_buff, bpf_hdr_start_off};
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_skb_load_bytes_relative};
 use observer_common::flow::{WAY_IN, WAY_OUT};
@@ -69,6 +71,17 @@ impl Skb {
                 return VLAN_NONE;
             }
             ((*self.raw).vlan_tci & 0x0fff) as u16
+        }
+    }
+
+    /// One byte, where the skb has it.
+    #[inline(always)]
+    pub fn byte(&self, offset: u32) -> Option<u8> {
+        let mut byte = MaybeUninit::<u8>::uninit();
+        // SAFETY: room for one byte, which is there where the helper says so.
+        unsafe {
+            let is_read = bpf_skb_load_bytes(self.raw.cast(), offset, byte.as_mut_ptr().cast(), 1);
+            (is_read == 0).then(|| byte.assume_init())
         }
     }
 

@@ -1,7 +1,7 @@
 //! One segment from hook to outcome, and the count of it. Each run counts one `seen` and exactly
 //! one outcome, here and nowhere else, so that the ledger adds up.
 
-use core::hint::black_box;
+use core::hint::{black_box, cold_path};
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
@@ -66,6 +66,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
     let moved = owner::claim(skb.hook, half, tcp, table::owner(netns, ifindex, way), time_ns)?;
     if moved {
+        cold_path();
         counters.owner_moves += 1;
     }
     // The other half is another CPU's; only what has no payload depends on it.
@@ -73,6 +74,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let kept = skip::cut(skb, tcp, half, is_known, state, is_next, time_ns)?;
     let mut notes = 0;
     if part != Part::Next {
+        cold_path();
         notes |= handshake::notes(tcp, &key, from_high);
     }
     if part == Part::Detected {
@@ -90,6 +92,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     let mut socket = Socket::UNKNOWN;
     let is_due = now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE;
     if matches!(skb.hook, Hook::TcEgress) && (part != Part::Next || is_due) {
+        cold_path();
         half.socket_time = now;
         socket = Socket::of(skb);
     }

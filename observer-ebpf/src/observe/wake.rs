@@ -1,5 +1,7 @@
 //! Whether the reader of a ring is woken for a record.
 
+use core::hint::cold_path;
+
 use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
 use observer_common::ring::Places;
 use observer_common::stats::Counters;
@@ -25,14 +27,18 @@ pub fn wake(places: *mut Places, number: u32, position: u64, counters: &mut Coun
     // SAFETY: as above.
     unsafe {
         if sleeps.read_volatile() != 0 {
+            cold_path();
             sleeps.write_volatile(0);
             is_due = true;
         }
     }
     // The helpers wake the reader for a record only, which is discarded. A bell without room has
     // rung before.
-    if is_due
-        && let Some(bell) = BELLS.get(number)
+    if !is_due {
+        return;
+    }
+    cold_path();
+    if let Some(bell) = BELLS.get(number)
         && let Some(entry) = bell.reserve(0)
     {
         counters.wakeups += 1;
