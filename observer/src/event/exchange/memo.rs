@@ -8,12 +8,12 @@
 //! It must not know how a part is written.
 
 use super::{Capture, FlowFacts, HttpExchange};
-use crate::message::{Anomaly, Field, Head, Message, Name, Span, StartLine};
+use crate::message::{Head, StartLine};
 use crate::segment::Endpoint;
 
 /// What is kept: each in one of few places that its number falls on, so that looking is cheap and
 /// the memory bounded: 56 KiB of connections and, were all heads and parts as long as they may be,
-/// 192 KiB of requests.
+/// some 200 KiB of requests.
 #[derive(Debug, Default)]
 pub(in super::super) struct Memo {
     flows: Vec<Flow>,
@@ -209,51 +209,33 @@ fn is_same_place(one: &Capture, other: &Capture) -> bool {
 
 /// All that the part on a request is written from.
 struct Question<'a> {
-    message: &'a Message,
     head: &'a Head,
-}
-
-/// The same without the head's bytes.
-#[derive(Debug, PartialEq, Eq)]
-struct QuestionFacts {
-    start: StartLine,
     wire_bytes: u64,
     body_bytes: u64,
-    host: Option<Span>,
-    agent: Option<Span>,
 }
 
 impl<'a> Question<'a> {
-    /// `None` where the part is too seldom the same, or too long.
+    /// `None` where the part is too seldom the same.
     fn of(event: &'a HttpExchange) -> Option<Self> {
         let message = event.exchange.request.as_ref().filter(|_| !event.headers)?;
-        let head = message.head.as_ref().filter(|head| head.raw().len() <= MAX_HEAD)?;
-        Some(Self { message, head })
+        let head = message.head.as_ref()?;
+        Some(Self { head, wire_bytes: message.wire_bytes(), body_bytes: message.body_bytes })
     }
 
-    fn facts(&self) -> QuestionFacts {
-        let value = |name| {
-            let is = |field: &&Field| field.known == Some(name);
-            let has = self.head.names().contains(name);
-            Some(self.head.fields().iter().find(is).filter(|_| has)?.value)
-        };
-        QuestionFacts {
-            start: self.head.start(),
-            wire_bytes: self.message.wire_bytes(),
-            body_bytes: self.message.body_bytes,
-            host: value(Name::Host),
-            agent: value(Name::UserAgent),
-        }
-    }
-
-    /// Where it would be: by the end of the target and the length of the head, in which most
-    /// requests differ that differ at all.
+    /// Where it would be: by the head that is shared, or by the end of the target and the length of
+    /// the head, in which most requests differ that differ at all.
     fn at(&self) -> usize {
-        let StartLine::Request { target, .. } = self.head.start() else { return 0 };
-        let upto = self.head.raw().get(..target.end as usize).unwrap_or_default();
-        let tail = upto.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
-        let mixed = (tail ^ (self.head.raw().len() as u64).rotate_left(56)).wrapping_mul(SPREAD);
-        (mixed >> (u64::BITS - N_ASKED.ilog2())) as usize
+        let number = self.head.shared_number().map_or_else(
+            || {
+                let StartLine::Request { target, .. } = self.head.start() else { return 0 };
+                let raw = self.head.raw();
+                let upto = raw.get(..target.end as usize).unwrap_or_default();
+                let tail = upto.last_chunk().map_or(0, |tail| u64::from_le_bytes(*tail));
+                tail ^ (raw.len() as u64).rotate_left(56)
+            },
+            |number| number as u64,
+        );
+        (number.wrapping_mul(SPREAD) >> (u64::BITS - N_ASKED.ilog2())) as usize
     }
 }
 
@@ -264,7 +246,6 @@ struct Answer {
     wire_bytes: u64,
     body_bytes: u64,
     is_ipv4: bool,
-    is_version_misread: bool,
 }
 
 impl Answer {
@@ -272,15 +253,11 @@ impl Answer {
     fn of(event: &HttpExchange) -> Option<Self> {
         let exchange = &event.exchange;
         let response = exchange.response.as_ref().filter(|_| exchange.failure.is_none())?;
-        let misread = |m: &Message| {
-            m.head.as_ref().is_some_and(|head| head.anomalies.contains(Anomaly::InvalidVersion))
-        };
         Some(Self {
             status: response.head.as_ref()?.status(),
             wire_bytes: response.wire_bytes(),
             body_bytes: response.body_bytes,
             is_ipv4: event.flow.client.ipv4().is_some(),
-            is_version_misread: exchange.request.as_ref().is_some_and(misread),
         })
     }
 }
@@ -288,43 +265,41 @@ impl Answer {
 /// A request's part with that on its last answer.
 #[derive(Debug, Default)]
 struct Asked {
-    facts: Option<QuestionFacts>,
+    head: Option<Head>,
+    wire_bytes: u64,
+    body_bytes: u64,
     answer: Option<Answer>,
-    /// The request's head, its part, and the part on the answer.
+    /// The request's part, and the part on the answer.
     bytes: Vec<u8>,
-    n_head: usize,
     n_question: usize,
 }
 
 impl Asked {
     fn is(&self, question: &Question<'_>) -> bool {
-        // What is quick to compare comes first.
-        let Some(facts) = &self.facts else { return false };
-        facts.start == question.head.start()
-            && self.bytes.get(..self.n_head) == Some(question.head.raw())
-            && *facts == question.facts()
+        self.wire_bytes == question.wire_bytes
+            && self.body_bytes == question.body_bytes
+            && self.head.as_ref() == Some(question.head)
     }
 
     fn parts(&self) -> (&[u8], &[u8]) {
-        let parts = self.bytes.get(self.n_head..).unwrap_or_default();
-        parts.split_at_checked(self.n_question).unwrap_or_default()
+        self.bytes.split_at_checked(self.n_question).unwrap_or_default()
     }
 
     fn keep(&mut self, question: &Question<'_>, text: &[u8]) {
-        (self.facts, self.answer) = (None, None);
-        if text.is_empty() || text.len() > MAX_TEXT {
+        self.bytes.clear();
+        (self.head, self.answer, self.n_question) = (None, None, 0);
+        if question.head.raw().len() > MAX_HEAD || text.is_empty() || text.len() > MAX_TEXT {
             return;
         }
-        self.bytes.clear();
-        self.bytes.extend_from_slice(question.head.raw());
         self.bytes.extend_from_slice(text);
-        (self.n_head, self.n_question) = (question.head.raw().len(), text.len());
-        self.facts = Some(question.facts());
+        self.n_question = text.len();
+        self.head = Some(question.head.clone());
+        (self.wire_bytes, self.body_bytes) = (question.wire_bytes, question.body_bytes);
     }
 
     fn keep_answer(&mut self, answer: Option<Answer>, text: &[u8]) {
-        self.bytes.truncate(self.n_head + self.n_question);
-        self.answer = answer.filter(|_| self.facts.is_some() && text.len() <= MAX_TEXT);
+        self.bytes.truncate(self.n_question);
+        self.answer = answer.filter(|_| self.head.is_some() && text.len() <= MAX_TEXT);
         if self.answer.is_some() {
             self.bytes.extend_from_slice(text);
         }
