@@ -285,7 +285,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {
         // All at the end of a turn: it is a person who reads, or a pipe that may wait.
-        failed = worker.turn(|_| {});
+        failed = worker.turn(Duration::MAX, |_| {});
         if failed.is_err() {
             break;
         }

@@ -2,7 +2,7 @@
 //! Each is refused with the key, the value, and what would be right.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sinks::{To, WhenFull, in_range};
 use super::{Backend, Capture, Config, Http, MAX_PREFIX_BYTES};
@@ -56,7 +56,7 @@ impl Config {
     fn check_sinks(&self) -> Result<(), String> {
         let sinks = self.all_sinks();
         let mut names = BTreeSet::new();
-        let mut places: BTreeSet<&Path> = BTreeSet::new();
+        let mut places: BTreeSet<PathBuf> = BTreeSet::new();
         for sink in &sinks {
             if !names.insert(&sink.name) {
                 let name = &sink.name;
@@ -73,7 +73,7 @@ impl Config {
                 WhenFull::DropOldest | WhenFull::DropNewest => None,
             };
             for path in file.into_iter().chain(spool) {
-                if !places.insert(path) {
+                if !places.insert(resolved(path)) {
                     let path = path.display();
                     return Err(format!("two sinks use {path}: each needs a path of its own"));
                 }
@@ -115,6 +115,17 @@ impl Capture {
         in_range("max_flows", self.max_flows.into(), 16, 4 << 20)
             .map_err(|message| wrong("max_flows", message))
     }
+}
+
+/// The file or folder that is meant, however it is spelled; one that is not there yet by the folder
+/// that it is to be in.
+fn resolved(path: &Path) -> PathBuf {
+    let in_folder = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    path.canonicalize().ok().or_else(in_folder).unwrap_or_else(|| path.to_owned())
 }
 
 /// dev_valid_name in net/core/dev.c.

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::worker::Worker;
 use crate::capture::live::Bell;
@@ -171,7 +171,7 @@ pub(super) fn work<S: Source<Error: Into<anyhow::Error>>>(
     while !shared.stop.load(Ordering::Acquire) {
         headers = shared.headers.load(Ordering::Relaxed);
         worker.report_headers(headers);
-        let result = worker.turn(|batch| shared.pass_on_of(number, batch));
+        let result = worker.turn(Duration::MAX, |batch| shared.pass_on_of(number, batch));
         shared.hand_over(number, &mut worker, headers);
         if let (Err(err), Some(place)) = (result, shared.left.get(number)) {
             locked(&place.left).failed = Some(err.into());

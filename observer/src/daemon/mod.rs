@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use self::govern::Govern;
 use self::lanes::{Lanes, Shared};
+use self::reload::Reloaded;
 use self::systemd::Manager;
 use self::worker::Worker;
 use crate::config::Config;
@@ -184,8 +185,8 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
     let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
     let mut govern = Govern::new(config);
-    // What a reload has done, to be said when every worker follows it.
-    let mut reloaded: Option<Vec<String>> = None;
+    // What a reload has done, to be said when the sinks and every worker follow it.
+    let mut reloaded: Option<Reloaded> = None;
     loop {
         let moment = monotonic();
         if orders.stop.load(Ordering::Relaxed) || end.is_some_and(|end| moment >= end) {
@@ -193,27 +194,37 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
         }
         if orders.reload.swap(false, Ordering::Relaxed) {
             manager.reloading();
-            let said = reloaded.get_or_insert_default();
             match (orders.configuration)() {
                 Ok(new) => {
-                    said.extend({
+                    let mut done = {
                         let mut sinks = shared.sinks();
                         reload::apply(new, config, worker, &mut sinks, shared.is_alone())
-                    });
+                    };
                     shared.report_headers(config.http.headers);
                     if shared.is_alone() {
-                        said.extend(govern.reconfigure(config, worker));
+                        done.add(govern.reconfigure(config, worker));
                     }
+                    reloaded.take().into_iter().for_each(|before| done.goes_on(before));
+                    reloaded = Some(done);
                 }
-                Err(err) => said.push(format!("not reloaded, going on as before: {err:#}")),
+                Err(err) => {
+                    (orders.say)(&format!("not reloaded, going on as before: {err:#}"));
+                    manager.ready("reloaded");
+                }
             }
             stats_due = stats_due.min(monotonic() + config.stats.interval);
         }
-        if let Some(said) = reloaded.take_if(|_| shared.all_follow()) {
-            said.iter().for_each(|what| (orders.say)(what));
+        if reloaded.is_some()
+            && shared.all_follow()
+            && let Some(sinks) = shared.sinks().changed()
+            && let Some(done) = reloaded.take()
+        {
+            done.said(sinks).iter().for_each(|what| (orders.say)(what));
             manager.ready("reloaded");
         }
-        worker.turn(|batch| shared.pass_on(batch)).map_err(Into::into)?;
+        let due = end.map_or(stats_due, |end| end.min(stats_due));
+        let most = due.saturating_duration_since(moment);
+        worker.turn(most, |batch| shared.pass_on(batch)).map_err(Into::into)?;
         if let Some(err) = shared.take_failure() {
             return Err(err);
         }

@@ -9,15 +9,51 @@ use crate::config::{Capture, Config, Control, Engine, Http, Output, Shutdown, St
 use crate::drive::Source;
 use crate::sink::Sinks;
 
-/// Applies `new` to what runs under `running`, and makes `running` what holds from now on. What to
-/// say about it. `can_govern`: one engine has all flows, so that a budget can be kept.
+/// What a reload has done so far.
+#[derive(Debug, Default)]
+pub(super) struct Reloaded {
+    changed: Vec<String>,
+    fixed: Vec<&'static str>,
+    /// Beside that.
+    said: Vec<String>,
+}
+
+impl Reloaded {
+    /// What to say when the sinks have followed, and said that.
+    pub(super) fn said(mut self, sinks: Vec<String>) -> Vec<String> {
+        self.changed.extend(sinks);
+        let mut said = vec![match self.changed.is_empty() {
+            true => "reloaded: nothing has changed; files were opened anew".to_owned(),
+            false => format!("reloaded: {}", self.changed.join("; ")),
+        }];
+        if !self.fixed.is_empty() {
+            let fixed = self.fixed.join(", ");
+            said.push(format!("changed, and needs a restart to apply: {fixed}"));
+        }
+        said.extend(self.said);
+        said
+    }
+
+    /// Another one had begun before, and was not through.
+    pub(super) fn goes_on(&mut self, before: Self) {
+        self.changed.splice(..0, before.changed);
+        self.said.splice(..0, before.said);
+    }
+
+    pub(super) fn add(&mut self, said: impl IntoIterator<Item = String>) {
+        self.said.extend(said);
+    }
+}
+
+/// Applies `new` to what runs under `running`, and makes `running` what holds from now on. The sinks
+/// follow by themselves ([`Sinks::changed`]). `can_govern`: one engine has all flows, so that a budget can be kept.
 pub(super) fn apply<S: Source>(
     new: Config,
     running: &mut Config,
     worker: &mut Worker<S>,
     sinks: &mut Sinks,
     can_govern: bool,
-) -> Vec<String> {
+) -> Reloaded {
     let mut fixed = needs_restart(running, &new);
     let mut changed = Vec::new();
     if running.http.headers != new.http.headers {
@@ -43,17 +79,10 @@ pub(super) fn apply<S: Source>(
         ));
         running.governor = new.governor.clone();
     }
-    changed.extend(sinks.apply(&new.all_sinks()));
+    sinks.change(&new.all_sinks());
     running.sinks = new.sinks;
     running.output = new.output;
-    let mut said = vec![match changed.is_empty() {
-        true => "reloaded: nothing has changed; files were opened anew".to_owned(),
-        false => format!("reloaded: {}", changed.join("; ")),
-    }];
-    if !fixed.is_empty() {
-        said.push(format!("changed, and needs a restart to apply: {}", fixed.join(", ")));
-    }
-    said
+    Reloaded { changed, fixed, said: Vec::new() }
 }
 
 /// The keys that differ and are fixed while the daemon runs. Each key is taken out of its struct by

@@ -156,8 +156,9 @@ fn a_budget_is_applied_by_a_reload_unless_there_are_several_rings() {
     new.governor.memory_bytes = 1 << 40;
     for (can_govern, after) in [(false, 0), (true, 1 << 40)] {
         let mut running = Config::default();
-        let said = reload::apply(new.clone(), &mut running, &mut worker, &mut sinks, can_govern);
+        let done = reload::apply(new.clone(), &mut running, &mut worker, &mut sinks, can_govern);
         assert_eq!(running.governor.memory_bytes, after);
+        let said = done.said(sinks.changed().unwrap());
         assert_eq!(said[0].contains("[governor]"), can_govern, "{said:?}");
         assert_eq!(said.last().unwrap().contains("needs a restart"), !can_govern, "{said:?}");
     }

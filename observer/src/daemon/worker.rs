@@ -27,13 +27,19 @@ impl<S: Source> Worker<S> {
         Self { drive, batch: Batch::default(), metrics: None, governor: None }
     }
 
-    /// Polls the source once and runs the engine over what came. Takes [`IDLE`] at most when nothing
-    /// comes, so that the caller gets to look at what others ask of it; a signal ends it at once.
-    /// `pass_on` is called whenever the batch has a full piece, while its bytes are in the caches.
-    pub fn turn(&mut self, mut pass_on: impl FnMut(&mut Batch)) -> Result<(), S::Error> {
+    /// Polls the source once and runs the engine over what came. Takes `most` when nothing comes, and
+    /// never more than [`IDLE`], so that the caller gets to look at what others ask of it; a signal
+    /// ends it at once. `pass_on` is called whenever the batch has a full piece, while its bytes are in
+    /// the caches.
+    pub fn turn(
+        &mut self,
+        most: Duration,
+        mut pass_on: impl FnMut(&mut Batch),
+    ) -> Result<(), S::Error> {
         let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
-        drive.turn(drive.patience(IDLE), |event| take(&event, batch, metrics, &mut pass_on))?;
+        let patience = drive.patience(most.min(IDLE));
+        drive.turn(patience, |event| take(&event, batch, metrics, &mut pass_on))?;
         Ok(())
     }
 

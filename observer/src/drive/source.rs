@@ -119,12 +119,12 @@ impl<S: Source> Drive<S> {
     }
 
     /// How long the next turn may wait before the engine has something to do; `most` where it has
-    /// nothing.
+    /// nothing. A millisecond in any case, so that waiting is no busy loop.
     pub fn patience(&self, most: Duration) -> Duration {
         let due = self.engine.poll_timeout();
         let due =
             due.map_or(most, |due: Timestamp| Duration::from_nanos(due.since(self.source.now())));
-        due.clamp(Duration::from_millis(1), most)
+        due.min(most).max(Duration::from_millis(1))
     }
 
     /// Whether later events tell of every header field.

@@ -34,6 +34,8 @@ pub struct Sinks {
     tails: Option<Tails>,
     notices: Receiver<Notice>,
     sender: Sender<Notice>,
+    /// What the sinks are to become, and until when those that go may write what they hold.
+    change: Option<(Vec<Sink>, Instant)>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,8 @@ impl Sinks {
     pub fn open(configs: &[Sink]) -> Result<Self, OpenError> {
         let (sender, notices) = channel();
         let outlets = Arc::default();
-        let mut sinks = Self { running: Vec::new(), outlets, tails: None, notices, sender };
+        let running = Vec::new();
+        let mut sinks = Self { running, outlets, tails: None, notices, sender, change: None };
         for config in configs {
             sinks.add(config)?;
         }
@@ -127,12 +130,28 @@ impl Sinks {
         news
     }
 
-    /// Makes the sinks those of `configs`: ends what is not among them, has files of the others
-    /// opened anew, and starts what is new. Says what was done.
+    /// Has the sinks become those of `configs`: what is not among them ends, files of the others are
+    /// opened anew, and what is new begins. [`Sinks::changed`] does it.
     ///
-    /// What ends gets [`RETIRE`] to write what it holds, and that is the one time that the caller
-    /// waits for a sink: a successor must not write to the same file meanwhile.
-    pub fn apply(&mut self, configs: &[Sink]) -> Vec<String> {
+    /// What is to go gets [`RETIRE`] to write what it holds, and everything goes on meanwhile.
+    pub fn change(&mut self, configs: &[Sink]) {
+        self.change = Some((configs.to_vec(), monotonic() + RETIRE));
+    }
+
+    /// Does what was asked for, once those that go hold little. Says what was done; nothing while
+    /// that is still to come.
+    pub fn changed(&mut self) -> Option<Vec<String>> {
+        let (configs, _) = self.change.take_if(|(configs, deadline)| {
+            let goes = |sink: &&Running| !configs.contains(&sink.config);
+            let holds_much = |sink: &Running| sink.stats().waiting_bytes > LITTLE;
+            monotonic() >= *deadline || !self.running.iter().filter(goes).any(holds_much)
+        })?;
+        Some(self.apply(&configs))
+    }
+
+    /// Nobody gives lines to any sink meanwhile: a successor must not write to the same file as one
+    /// that goes, and miss nothing between the two. So it is as short as what [`LITTLE`] takes.
+    fn apply(&mut self, configs: &[Sink]) -> Vec<String> {
         let mut said = Vec::new();
         let outlets = self.outlets();
         let mut given_to = outlets.change();
@@ -141,7 +160,7 @@ impl Sinks {
             .partition(|sink| configs.contains(&sink.config));
         self.running = stay;
         go.iter().for_each(|sink| sink.outlet.queue.end());
-        let deadline = monotonic() + RETIRE;
+        let deadline = monotonic() + LAST_WRITE;
         for sink in go {
             sink.outlet.queue.wait_ended(left(deadline));
             let SinkStats { name, events, lost, .. } = sink.stats();
@@ -267,6 +286,9 @@ fn left(deadline: Instant) -> Duration {
 }
 
 fn advice(source: &std::io::Error) -> &'static str {
+    if source.raw_os_error() == Some(libc::ENXIO) {
+        return "; start who reads it first";
+    }
     match source.kind() {
         std::io::ErrorKind::NotFound => "; make its directory first",
         std::io::ErrorKind::PermissionDenied => "; choose another file or run as its owner",
@@ -276,3 +298,7 @@ fn advice(source: &std::io::Error) -> &'static str {
 
 /// How long a sink that is taken out of the configuration may take to write what it holds.
 const RETIRE: Duration = Duration::from_secs(2);
+/// Bytes that any sink which goes on at all writes at once.
+const LITTLE: u64 = 1 << 20;
+/// What it may take for that: far less than until a ring is full.
+const LAST_WRITE: Duration = Duration::from_millis(50);

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::time::Duration;
 
-use crate::rig::{LONG, Rig, numbers, until};
+use crate::rig::{LONG, Rig, now, numbers, until};
 
 /// What is in the files of `folder` that begin with `name`, oldest first.
 fn contents(folder: &tempfile::TempDir, name: &str) -> Vec<(String, String)> {
@@ -116,4 +117,46 @@ fn sinks_come_and_go_with_the_configuration_and_others_go_on() {
     assert_eq!(read("a"), [0, 1, 2]);
     assert_eq!(read("b"), (0..9).collect::<Vec<_>>());
     assert_eq!(read("c"), (3..9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_is_refused_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("p");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let both =
+        "[[sinks]]\ntype = 'file'\npath = 'DIR/e'\n[[sinks]]\ntype = 'file'\npath = 'DIR/p'\n";
+    let mut rig = Rig::start(&folder, "[[sinks]]\ntype = 'file'\npath = 'DIR/e'\n");
+    let said = rig.apply(&folder, both);
+    assert!(said[0].contains("start who reads it first") && said.len() == 1, "{said:?}");
+    let reader = std::thread::spawn(move || fs::read_to_string(fifo).unwrap());
+    // It opens the FIFO in its own time.
+    until("the reader", || rig.apply(&folder, both)[0].ends_with("has begun").then_some(()));
+    rig.push(300, 1000);
+    rig.end(LONG);
+    assert_eq!(numbers(&reader.join().unwrap()).len(), 300);
+}
+
+#[test]
+fn a_sink_that_stalls_may_go_and_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("p");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let opened = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let one = "[[sinks]]\ntype = 'file'\npath = 'DIR/e'\n";
+    let mut rig =
+        Rig::start(&folder, &(one.to_owned() + "[[sinks]]\ntype = 'file'\npath = 'DIR/p'\n"));
+    // More than a pipe holds, and than what goes is given no time for.
+    rig.push(3000, 1000);
+    rig.begin(&folder, one);
+    let begin = now();
+    assert_eq!(rig.changed(), None);
+    rig.push(1, 300);
+    assert!(now() - begin < Duration::from_secs(1), "the other sink had to wait");
+    let said = until("the change", || rig.changed());
+    assert!(said[0].contains("has ended") && !said[0].ends_with(" 0 lost"), "{said:?}");
+    rig.push(1, 300);
+    rig.end(LONG);
+    drop(opened);
+    assert_eq!(numbers(&fs::read_to_string(folder.path().join("e")).unwrap()).len(), 3002);
 }

@@ -37,7 +37,18 @@ impl Rig {
 
     /// Applies another configuration, or the same one again.
     pub(crate) fn apply(&mut self, folder: &tempfile::TempDir, text: &str) -> Vec<String> {
-        self.sinks.apply(&config(folder, text).all_sinks())
+        self.begin(folder, text);
+        until("the change", || self.changed())
+    }
+
+    /// Begins to apply it.
+    pub(crate) fn begin(&mut self, folder: &tempfile::TempDir, text: &str) {
+        self.sinks.change(&config(folder, text).all_sinks());
+    }
+
+    /// What was done of that, when it is done.
+    pub(crate) fn changed(&mut self) -> Option<Vec<String>> {
+        self.sinks.changed()
     }
 
     /// The numbers of the sink called `name`, which balance.

@@ -187,11 +187,11 @@ fn what_others_push_while_a_worker_writes_it_writes_as_well() {
     assert!(!rig.outlet.queue.lend(&mine, monotonic()));
     assert_eq!((rig.stats().offered, rig.stats().waiting), (2, 2));
     let written = || Written { events: 1, bytes: 5, ..Written::default() };
-    let other = rig.outlet.queue.returned(written(), true).expect("the other's line");
+    let other = rig.outlet.queue.returned(written(), usize::MAX).expect("the other's line");
     assert_eq!(other.bytes(), b"other\n");
     // No time for a third: it is the thread's.
     rig.give("third\n");
-    assert!(rig.outlet.queue.returned(written(), false).is_none());
+    assert!(rig.outlet.queue.returned(written(), 0).is_none());
     rig.until("the third", |stats| stats.events == 3);
     assert_eq!(rig.writes(), (0, 1));
     assert_eq!(rig.end().0, "third\n");
@@ -206,7 +206,12 @@ fn a_write_that_never_returns_holds_up_nobodys_end() {
     rig.outlet.queue.wait_ended(Duration::from_millis(20));
     assert_eq!(rig.stats().lost_by, [("at_end", 1)].into());
     // Too late: it was counted.
-    assert!(rig.outlet.queue.returned(Written { events: 1, ..Written::default() }, true).is_none());
+    assert!(
+        rig.outlet
+            .queue
+            .returned(Written { events: 1, ..Written::default() }, usize::MAX)
+            .is_none()
+    );
     rig.give("later\n");
     assert_eq!(rig.stats().lost_by, [("at_end", 1), ("closed", 1)].into());
     rig.end();

@@ -1,7 +1,7 @@
 //! When a worker may write to a target by itself, and when the target goes back to its thread.
 //!
-//! Passing lines to a thread costs as much as making them: they lie in the caches of the CPU that
-//! made them, and the thread has to be woken. So while a target takes what it is given at once,
+//! Passing lines to a thread costs as much as making them where they are few: they lie in the caches
+//! of the CPU that made them, and the thread has to be woken. So while a target takes what it is given at once,
 //! nothing waits for it and nothing has been ordered, a worker that has lines is lent the target and
 //! writes them. What other workers push meanwhile it finds in the queue when it is through, and
 //! writes that as well. The first write that the target stalls in, or does not take whole, ends
@@ -42,8 +42,8 @@ impl Queue {
     }
 
     /// Takes the account of lines that were lent. Where others have queued lines meanwhile, they are
-    /// now in the caller's hand, if it has `time` for them; otherwise the target is given back.
-    pub(in crate::sink) fn returned(&self, written: Written, time: bool) -> Option<Arc<Lines>> {
+    /// now in the caller's hand, `most` bytes of them at most; otherwise the target is given back.
+    pub(in crate::sink) fn returned(&self, written: Written, most: usize) -> Option<Arc<Lines>> {
         let mut state = self.lock();
         let Written { events, bytes, rest, stalled } = written;
         let is_sound = rest.is_none() && stalled.is_none();
@@ -61,12 +61,15 @@ impl Queue {
         if let Some(now) = stalled {
             state.calm_at = Some(now + self.calm);
         }
-        if is_sound && time && state.phase == Phase::Running && !state.reopen {
-            if let Some(lines) = state.pop() {
+        if is_sound && state.phase == Phase::Running && !state.reopen {
+            let next = state.lines.front();
+            if next.is_some_and(|lines| lines.bytes().len() <= most)
+                && let Some(lines) = state.pop()
+            {
                 state.n_in_hand = lines.n_events();
                 return Some(lines);
             }
-            state.is_overflowing = false;
+            state.is_overflowing &= !state.lines.is_empty();
         }
         state.is_lent = false;
         let is_asked = state.phase != Phase::Running || state.reopen || state.n_awaiting > 0;

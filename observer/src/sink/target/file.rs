@@ -123,9 +123,11 @@ impl Target for FileTarget {
 }
 
 /// Opens to append, makes it when it is not there. What events tell is not for everybody, so a new
-/// file is readable by owner and group alone.
+/// file is readable by owner and group alone. A FIFO that nobody reads is an error (ENXIO, fifo(7))
+/// and not waited for; a regular file takes no notice of the flag.
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o640).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 /// Whether writes go to the page cache of this host, and wait for no other host or process: a regular
