@@ -34,7 +34,7 @@ pub enum DecodeError {
     UnknownHook(u8),
 }
 
-/// Reads one record. Bytes after the captured ones are the rest of a size class, and stale.
+/// Reads one record.
 pub fn decode(record: &[u8], clock: ClockOffset) -> Result<Segment<'_>, DecodeError> {
     let (header, rest) =
         record.split_first_chunk::<HEADER_LEN>().ok_or(DecodeError::ShortHeader)?;

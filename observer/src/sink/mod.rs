@@ -1,8 +1,8 @@
 //! Where events go. A sink gets whole lines, in batches, and every sink gets the same bytes.
 //!
 //! Each sink has a thread of its own and a bounded [`queue`] before it, so that one that is slow,
-//! full or dead delays neither the capture nor another sink. A regular file that takes what it is
-//! given at once is written to by the workers themselves ([`outlet`]). Each sink counts what it could
+//! full or dead delays neither the capture nor another sink. Where there is little to write, a regular
+//! file that takes what it is given at once is written to by the workers themselves ([`outlet`]). Each sink counts what it could
 //! not deliver: `offered + recovered = events + lost + waiting` holds at any moment. It knows
 //! neither where the events came from nor the command line.
 
