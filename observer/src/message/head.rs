@@ -43,19 +43,21 @@ pub struct Field {
 /// A start line and its fields: the bytes as sent (each obs-fold replaced by spaces, RFC 9112
 /// §5.2), and where the parts lie in them.
 ///
-/// What nearly every message of a program says of itself is the same, so a head can be shared: then
-/// another one of the same bytes is a count and no copy. What changes one makes it a copy first.
-#[derive(Clone, Debug)]
+/// What nearly every message of a program says of itself is the same, so a head is shared: another one
+/// of the same bytes is a count and no copy. What changes a head makes it a copy first, unless nobody
+/// else has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
     pub anomalies: Anomalies,
-    hold: Hold,
+    parts: Arc<Parts>,
 }
 
-/// What a head consists of but for its anomalies, which depend on what came before it too.
+/// What a head consists of but for its anomalies, which depend on what came before it too. The memory
+/// of its bytes and fields is used again when it is gone.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parts {
-    pub(super) raw: Vec<u8>,
-    pub(super) fields: Vec<Field>,
+struct Parts {
+    raw: Vec<u8>,
+    fields: Vec<Field>,
     start: StartLine,
     names: Names,
     /// Where the first field of each known name is, of those that are there.
@@ -66,21 +68,12 @@ pub(super) struct Parts {
     has_marks: bool,
 }
 
-/// Memory of its own is used again when the head is gone.
-#[derive(Debug)]
-enum Hold {
-    Own(Box<Parts>),
-    Shared(Arc<Parts>),
-    /// While it is dropped.
-    Nothing,
-}
-
 impl Parts {
-    pub(super) const fn new() -> Self {
-        let start = StartLine::Response { status: 0, reason: NOWHERE, version: Version::HTTP_11 };
-        let names = Names::of(&[]);
+    /// Bytes and fields, and nothing said of them yet.
+    fn new(raw: Vec<u8>, fields: Vec<Field>) -> Self {
+        let (start, names) = (NO_START, Names::default());
         let (places, repeated, has_marks) = ([0; Name::N], names, false);
-        Self { raw: Vec::new(), fields: Vec::new(), start, names, places, repeated, has_marks }
+        Self { raw, fields, start, names, places, repeated, has_marks }
     }
 
     /// Says what the bytes and the fields that are there begin with.
@@ -108,40 +101,42 @@ impl Parts {
     }
 }
 
-impl Clone for Hold {
+impl Clone for Parts {
     fn clone(&self) -> Self {
-        match self {
-            Self::Own(parts) => Self::Own(copy(parts)),
-            Self::Shared(parts) => Self::Shared(Arc::clone(parts)),
-            Self::Nothing => Self::Nothing,
+        let Self { raw, fields, start, names, places, repeated, has_marks } = self;
+        let (mut own_raw, mut own_fields) = spare::take();
+        own_raw.extend_from_slice(raw);
+        own_fields.extend_from_slice(fields);
+        Self {
+            raw: own_raw,
+            fields: own_fields,
+            start: *start,
+            names: *names,
+            places: *places,
+            repeated: *repeated,
+            has_marks: *has_marks,
         }
     }
 }
 
-/// Parts of its own, the same.
-fn copy(parts: &Parts) -> Box<Parts> {
-    let Parts { raw, fields, start, names, places, repeated, has_marks } = parts;
-    let mut own = spare::take();
-    own.raw.extend_from_slice(raw);
-    own.fields.extend_from_slice(fields);
-    (own.start, own.names, own.has_marks) = (*start, *names, *has_marks);
-    (own.places, own.repeated) = (*places, *repeated);
-    own
+impl Drop for Parts {
+    fn drop(&mut self) {
+        spare::give_back(std::mem::take(&mut self.raw), std::mem::take(&mut self.fields));
+    }
 }
 
-/// The place of what is not there.
-const NOWHERE: Span = Span { start: 0, end: 0 };
-
-/// Of a head that is being dropped.
-static NO_PARTS: Parts = Parts::new();
+/// Until it is read.
+const NO_START: StartLine =
+    StartLine::Response { status: 0, reason: Span { start: 0, end: 0 }, version: Version::HTTP_11 };
 
 /// A head that is being read, in memory that an earlier one had.
 #[derive(Debug)]
-pub(crate) struct Draft(Box<Parts>);
+pub(crate) struct Draft(Parts);
 
 impl Draft {
     pub(crate) fn new() -> Self {
-        Self(spare::take())
+        let (raw, fields) = spare::take();
+        Self(Parts::new(raw, fields))
     }
 
     /// The fields so far; none at first.
@@ -154,103 +149,76 @@ impl Draft {
     pub(crate) fn finish(mut self, raw: &[u8], start: StartLine) -> Head {
         self.0.raw.extend_from_slice(raw);
         self.0.begin_with(start);
-        Head { anomalies: Anomalies::default(), hold: Hold::Own(self.0) }
-    }
-
-    /// It is none.
-    #[cold]
-    pub(crate) fn discard(self) {
-        spare::give_back(self.0);
+        Head { anomalies: Anomalies::default(), parts: Arc::new(self.0) }
     }
 }
 
 impl Head {
     pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
-        let mut parts = Box::new(Parts::new());
-        (parts.raw, parts.fields) = (raw, fields);
+        let mut parts = Parts::new(raw, fields);
         parts.begin_with(start);
-        Self { anomalies, hold: Hold::Own(parts) }
+        Self { anomalies, parts: Arc::new(parts) }
     }
 
-    #[inline]
-    fn parts(&self) -> &Parts {
-        match &self.hold {
-            Hold::Own(parts) => parts,
-            Hold::Shared(parts) => parts,
-            Hold::Nothing => &NO_PARTS,
-        }
-    }
-
-    /// Changes its parts, which are its own from here on.
-    fn change<T>(&mut self, f: impl FnOnce(&mut Parts) -> T) -> T {
-        let mut parts = match std::mem::replace(&mut self.hold, Hold::Nothing) {
-            Hold::Own(parts) => parts,
-            Hold::Shared(shared) => copy(&shared),
-            Hold::Nothing => copy(&NO_PARTS),
-        };
-        let result = f(&mut parts);
-        self.hold = Hold::Own(parts);
-        result
-    }
-
-    /// From here on its clones are no copies.
-    pub(crate) fn share(&mut self) {
-        self.hold = match std::mem::replace(&mut self.hold, Hold::Nothing) {
-            Hold::Own(parts) => Hold::Shared(Arc::new(*parts)),
-            hold @ (Hold::Shared(_) | Hold::Nothing) => hold,
-        };
+    /// Its parts to change, which are its own from here on.
+    fn parts_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.parts)
     }
 
     /// A number that those who share its parts have in common, and nobody else as long as one of
     /// them is there; `None` where it shares none.
     #[inline]
     pub(crate) fn shared_number(&self) -> Option<usize> {
-        match &self.hold {
-            Hold::Shared(parts) => Some(Arc::as_ptr(parts).addr()),
-            Hold::Own(_) | Hold::Nothing => None,
+        (Arc::strong_count(&self.parts) > 1).then(|| Arc::as_ptr(&self.parts).addr())
+    }
+
+    /// The same head, to keep: one that shares its parts if others do already, else a copy, so that
+    /// who has this one is still alone with it.
+    pub(crate) fn kept(&self) -> Self {
+        match self.shared_number() {
+            Some(_) => self.clone(),
+            None => Self { anomalies: self.anomalies, parts: Arc::new(Parts::clone(&self.parts)) },
         }
     }
 
     /// The bytes.
     pub fn raw(&self) -> &[u8] {
-        &self.parts().raw
+        &self.parts.raw
     }
 
     pub fn start(&self) -> StartLine {
-        self.parts().start
+        self.parts.start
     }
 
     /// Says that it begins otherwise.
     pub fn set_start(&mut self, start: StartLine) {
-        self.change(|parts| parts.start = start);
+        self.parts_mut().start = start;
     }
 
     pub fn fields(&self) -> &[Field] {
-        &self.parts().fields
+        &self.parts.fields
     }
 
     /// Gives the field at `index` another value.
     pub fn set_value(&mut self, index: usize, value: Span) {
-        self.change(|parts| {
-            if let Some(field) = parts.fields.get_mut(index) {
-                field.value = value;
-            }
-        });
+        if let Some(field) = self.parts_mut().fields.get_mut(index) {
+            field.value = value;
+        }
     }
 
     /// Changes bytes, or adds others behind them.
     pub fn change_raw<T>(&mut self, f: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        self.change(|parts| f(&mut parts.raw))
+        f(&mut self.parts_mut().raw)
     }
 
     /// Whether the request target has a `:` or a `?`: a scheme, a port, a query.
     pub fn has_marks(&self) -> bool {
-        self.parts().has_marks
+        self.parts.has_marks
     }
 
     /// The known names among its fields.
     pub fn names(&self) -> Names {
-        self.parts().names
+        self.parts.names
     }
 
     /// The bytes of `span`; empty when it does not lie inside the head.
@@ -260,14 +228,14 @@ impl Head {
 
     /// Whether there is one field of this name, and no other.
     pub fn has_one(&self, name: Name) -> bool {
-        let parts = self.parts();
+        let parts = &*self.parts;
         parts.names.contains(name) && !parts.repeated.contains(name)
             || self.values(name).count() == 1
     }
 
     /// The values of every field called `name`, in order.
     pub fn values(&self, name: Name) -> impl Iterator<Item = &[u8]> {
-        let parts = self.parts();
+        let parts = &*self.parts;
         // A place says nothing of what is there more than once, and nothing is there without a name.
         let fields = match parts.places.get(name as usize).map(|&at| usize::from(at)) {
             Some(_) if !parts.names.contains(name) => None,
@@ -333,24 +301,3 @@ impl Head {
         }
     }
 }
-
-impl Drop for Head {
-    fn drop(&mut self) {
-        if let Hold::Own(parts) = std::mem::replace(&mut self.hold, Hold::Nothing) {
-            spare::give_back(parts);
-        }
-    }
-}
-
-/// Whoever holds the parts. Those who share them are not compared.
-impl PartialEq for Head {
-    fn eq(&self, other: &Self) -> bool {
-        let share = match (&self.hold, &other.hold) {
-            (Hold::Shared(one), Hold::Shared(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        };
-        self.anomalies == other.anomalies && (share || self.parts() == other.parts())
-    }
-}
-
-impl Eq for Head {}

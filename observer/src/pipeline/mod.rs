@@ -157,8 +157,14 @@ impl Pipeline {
     #[inline]
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.flows.poll_timeout().is_some_and(|due| due <= now) {
-            self.flows.handle_timeout(now, &mut self.output);
+            self.act(now);
         }
+    }
+
+    /// Seldom: kept out of what every segment passes.
+    #[cold]
+    fn act(&mut self, now: Timestamp) {
+        self.flows.handle_timeout(now, &mut self.output);
     }
 
     /// The next event, in the order in which exchanges ended.

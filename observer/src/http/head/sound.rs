@@ -16,14 +16,11 @@ pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<Whole> {
         return Some(known);
     }
     let mut draft = Draft::new();
-    let Some((start, end)) = plain::read(bytes, role, draft.fields()) else {
-        draft.discard();
-        return None;
-    };
+    let (start, end) = plain::read(bytes, role, draft.fields())?;
     let head = draft.finish(bytes.get(..end)?, start);
     let gist = Gist::of(&head, role);
-    let mut whole = Whole { head, gist };
-    whole::remember(bytes, &mut whole, role);
+    let whole = Whole { head, gist };
+    whole::remember(bytes, &whole, role);
     Some(whole)
 }
 

@@ -59,13 +59,12 @@ pub(super) fn find(bytes: &[u8], role: Role) -> Option<Whole> {
 
 /// Takes note of the head that `bytes` begin with, which was looked for in vain.
 #[inline]
-pub(super) fn remember(bytes: &[u8], whole: &mut Whole, role: Role) {
+pub(super) fn remember(bytes: &[u8], whole: &Whole, role: Role) {
     with(role, |heads| {
         if !heads.credit.spend() || whole.head.raw().len() > MAX_BYTES {
             return None;
         }
         let known = heads.known.get_mut(place(bytes))?;
-        whole.head.share();
         *known = Some(Whole { head: whole.head.clone(), gist: whole.gist });
         Some(())
     });

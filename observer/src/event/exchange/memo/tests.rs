@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -57,7 +58,9 @@ fn request() -> impl Strategy<Value = Head> {
                 head.anomalies.insert(Anomaly::InvalidVersion);
             }
             if is_shared {
-                head.share();
+                // As long as somebody else has it.
+                thread_local!(static KEPT: RefCell<Vec<Head>> = const { RefCell::new(Vec::new()) });
+                KEPT.with_borrow_mut(|kept| kept.push(head.clone()));
             }
             head
         },
