@@ -172,6 +172,15 @@ impl Head {
         (Arc::strong_count(&self.parts) > 1).then(|| Arc::as_ptr(&self.parts).addr())
     }
 
+    /// The same head, to keep: one that shares its parts if others do already, else a copy, so that
+    /// who has this one is still alone with it.
+    pub(crate) fn kept(&self) -> Self {
+        match self.shared_number() {
+            Some(_) => self.clone(),
+            None => Self { anomalies: self.anomalies, parts: Arc::new(Parts::clone(&self.parts)) },
+        }
+    }
+
     /// The bytes.
     pub fn raw(&self) -> &[u8] {
         &self.parts.raw

@@ -293,7 +293,7 @@ impl Asked {
         }
         self.bytes.extend_from_slice(text);
         self.n_question = text.len();
-        self.head = Some(question.head.clone());
+        self.head = Some(question.head.kept());
         (self.wire_bytes, self.body_bytes) = (question.wire_bytes, question.body_bytes);
     }
 

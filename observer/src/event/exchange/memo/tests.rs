@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -64,7 +65,7 @@ fn request() -> impl Strategy<Value = Head> {
 /// The head as it is held by another as well: by all that say the same.
 fn shared(head: Head) -> Head {
     thread_local! {
-        static HEADS: std::cell::RefCell<Vec<Head>> = const { std::cell::RefCell::new(Vec::new()) };
+        static HEADS: RefCell<Vec<Head>> = const { RefCell::new(Vec::new()) };
     }
     HEADS.with_borrow_mut(|heads| {
         let known = heads.iter().find(|known| **known == head).cloned();
