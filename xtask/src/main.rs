@@ -82,7 +82,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct BuildOptions {
-    /// Build as packages are built: a sixth to a quarter quicker at work, and three builds long
+    /// Build as packages are built: a tenth to a quarter less CPU time at work, and twice the wait
     #[arg(long)]
     profiled: bool,
 }

@@ -1,6 +1,6 @@
 //! Owns builds with a profile fed back (rustc's "profile-guided optimization"): one build counts which
 //! way it goes while it reads captures that we make, and another is laid out after that. Packages are
-//! built so, and what is measured is what packages hold. It takes three times as long as a plain build
+//! built so, and what is measured is what packages hold. It takes twice as long as a plain build
 //! and no root.
 //!
 //! Counted is `observer read`: the engine and the lines are the same in the daemon, and traffic of
