@@ -1,28 +1,18 @@
 //! Several engines on one capture give the events of one engine, in another order.
 
+#[path = "common/captures.rs"]
+mod captures;
 #[path = "common/corpus.rs"]
 mod corpus;
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use observer::capture::file::Reader;
 use observer::drive::file::FileEvents;
 use observer::drive::spread::spread;
 use observer::event::{Event, Room, Writer};
 use observer::pipeline::Config;
-use serde_json::Value;
-
-fn captures() -> Vec<PathBuf> {
-    let Some(folder) = corpus::folder("spread") else { return Vec::new() };
-    let truth = fs::read_to_string(folder.join("truth.ndjson")).expect("the truth is readable");
-    let file = |line: &str| {
-        let truth: Value = serde_json::from_str(line).expect("the truth is JSON lines");
-        folder.join(truth["file"].as_str().expect("a capture has a file"))
-    };
-    truth.lines().map(file).collect()
-}
 
 fn line(event: &Event) -> String {
     let mut line = Vec::new();
@@ -69,7 +59,7 @@ fn shared(path: &Path, n: usize) -> (Vec<Vec<String>>, bool) {
 #[test]
 fn the_events_of_the_corpus_are_the_same_on_three_threads() {
     let mut n_events = [0; 3];
-    for path in captures() {
+    for path in captures::captures("spread") {
         let Some((mut expected, is_broken)) = alone(&path) else { continue };
         let (each, shared_is_broken) = shared(&path, 3);
         for (n, lines) in n_events.iter_mut().zip(&each) {
@@ -89,8 +79,9 @@ fn the_events_of_the_corpus_are_the_same_on_three_threads() {
 
 #[test]
 fn a_handler_that_has_enough_ends_the_reading() {
-    let Some(path) =
-        captures().into_iter().find(|path| alone(path).is_some_and(|(lines, _)| lines.len() > 10))
+    let Some(path) = captures::captures("spread")
+        .into_iter()
+        .find(|path| alone(path).is_some_and(|(lines, _)| lines.len() > 10))
     else {
         return;
     };

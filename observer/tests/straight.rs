@@ -2,17 +2,15 @@
 //! through two engines, of which one takes everything step by step, must give the same lines, after
 //! each segment.
 
+#[path = "common/captures.rs"]
+mod captures;
 #[path = "common/corpus.rs"]
 mod corpus;
-
-use std::fs;
-use std::path::PathBuf;
 
 use observer::capture::file::Reader;
 use observer::pipeline::{Config, Pipeline};
 use observer::segment::{Directive, Endpoint, Origin, Segment, SeqNumber, TcpFlags, Timestamp};
 use proptest::prelude::*;
-use serde_json::Value;
 
 /// Two engines that are given the same.
 struct Both {
@@ -61,19 +59,9 @@ fn drain(engine: &mut Pipeline) -> (Vec<String>, Vec<Directive>, Option<Timestam
     (lines, directives, engine.poll_timeout())
 }
 
-fn captures() -> Vec<PathBuf> {
-    let Some(folder) = corpus::folder("straight") else { return Vec::new() };
-    let truth = fs::read_to_string(folder.join("truth.ndjson")).expect("the truth is readable");
-    let file = |line: &str| {
-        let truth: Value = serde_json::from_str(line).expect("the truth is JSON lines");
-        folder.join(truth["file"].as_str().expect("a capture has a file"))
-    };
-    truth.lines().map(file).collect()
-}
-
 #[test]
 fn the_corpus_is_read_the_same_on_both_ways() {
-    let captures = captures();
+    let captures = captures::captures("straight");
     let mut n_lines = 0;
     for path in &captures {
         let Ok(mut reader) = Reader::open(path) else { continue };

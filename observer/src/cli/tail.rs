@@ -63,6 +63,11 @@ impl<'a> Limits<'a> {
         Self { stop, end: duration.map(|duration| monotonic() + duration) }
     }
 
+    /// How long until the end; for ever where none was asked for.
+    fn left(&self) -> Duration {
+        self.end.map_or(Duration::MAX, |end| end.saturating_duration_since(monotonic()))
+    }
+
     fn reached(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.end.is_some_and(|end| monotonic() >= end)
     }
@@ -285,7 +290,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {
         // All at the end of a turn: it is a person who reads, or a pipe that may wait.
-        failed = worker.turn(Duration::MAX, |_| {});
+        failed = worker.turn(limits.left(), |_| {});
         if failed.is_err() {
             break;
         }

@@ -117,13 +117,9 @@ impl Shared {
         self.left.iter().find_map(|place| locked(&place.left).failed.take())
     }
 
-    /// Gives the pieces that are full to the sinks, in the middle of a turn. Where another worker
-    /// writes just now, it would write these as well, and fetch each line from this CPU: they wait
-    /// for the next piece instead.
+    /// Gives the pieces that are full to the sinks, in the middle of a turn.
     pub(super) fn pass_on(&self, batch: &mut Batch) {
-        if self.outlets.are_free() || batch.n_full() >= MOST_KEPT {
-            batch.pass_on(|lines| self.give(lines));
-        }
+        batch.pass_on(|lines| self.give(lines));
     }
 
     /// Gives everything to the sinks, at the end of a turn.
@@ -185,6 +181,3 @@ pub(super) fn work<S: Source<Error: Into<anyhow::Error>>>(
 fn locked(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
     left.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Pieces that wait for another worker: few enough to be in the second-level cache still.
-const MOST_KEPT: usize = 2;

@@ -46,7 +46,8 @@ impl Reloaded {
 }
 
 /// Applies `new` to what runs under `running`, and makes `running` what holds from now on. The sinks
-/// follow by themselves ([`Sinks::changed`]). `can_govern`: one engine has all flows, so that a budget can be kept.
+/// are told, and follow when they can ([`Sinks::changed`]). `can_govern`: one engine has all flows, so
+/// that a budget can be kept.
 pub(super) fn apply<S: Source>(
     new: Config,
     running: &mut Config,

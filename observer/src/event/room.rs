@@ -43,9 +43,10 @@ impl Room {
 
     /// Appends `bytes`.
     pub fn push(&mut self, bytes: &[u8]) {
-        let (place, _) = self.rest(bytes.len()).split_at_mut(bytes.len());
-        place.copy_from_slice(bytes);
-        self.n_written += bytes.len();
+        if let Some(place) = self.rest(bytes.len()).get_mut(..bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.grow(bytes.len());
+        }
     }
 
     /// What was written from there on, to be changed.

@@ -2,9 +2,9 @@
 //!
 //! Each sink has a thread of its own and a bounded [`queue`] before it, so that one that is slow,
 //! full or dead delays neither the capture nor another sink. Where there is little to write, a regular
-//! file that takes what it is given at once is written to by the workers themselves ([`outlet`]). Each sink counts what it could
-//! not deliver: `offered + recovered = events + lost + waiting` holds at any moment. It knows
-//! neither where the events came from nor the command line.
+//! file that takes what it is given at once is written to by the workers themselves ([`outlet`]).
+//! Each sink counts what it could not deliver: `offered + recovered = events + lost + waiting` holds
+//! at any moment. It knows neither where the events came from nor the command line.
 
 mod clock;
 pub mod control;
@@ -108,11 +108,6 @@ impl Batch {
 
     pub fn is_empty(&self) -> bool {
         self.full.is_empty() && self.open.room.is_empty()
-    }
-
-    /// Pieces that will not change any more.
-    pub fn n_full(&self) -> usize {
-        self.full.len()
     }
 
     /// Hands out the pieces that will not change any more, in order.

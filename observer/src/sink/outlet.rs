@@ -42,13 +42,6 @@ impl Outlets {
         list.iter().for_each(|outlet| outlet.give(lines));
     }
 
-    /// Whether no worker writes just now.
-    pub fn are_free(&self) -> bool {
-        let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        let targets = list.iter().filter_map(|outlet| outlet.target.as_ref());
-        targets.map(|target| target.try_lock()).all(|target| target.is_ok())
-    }
-
     /// Whether clients of the control socket want lines as well.
     pub fn has_tails(&self) -> bool {
         self.has_tails.load(Ordering::Relaxed)

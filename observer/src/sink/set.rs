@@ -1,5 +1,5 @@
 //! All sinks of a daemon, as the capture thread sees them: it opens and ends them, asks for numbers
-//! and news, and never waits but at the end. Lines go by way of [`Outlets`].
+//! and news, and never waits but at the end, and a moment for those that a reload takes out. Lines go by way of [`Outlets`].
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -134,11 +134,7 @@ impl Half {
 
     /// The stream offset of an acknowledgement of this half, where it is credible.
     pub(super) fn acknowledged(&mut self, ack: SeqNumber) -> Option<Offset> {
-        let anchor = self.anchor?;
-        let offset = anchor.offset_of(ack)?;
-        if offset.since(anchor.offset) > MAX_AHEAD {
-            return None;
-        }
+        let offset = self.offset_of(ack)?;
         self.max_acked = self.max_acked.max(offset);
         Some(offset)
     }

@@ -7,6 +7,8 @@
 //!
 //! It must not know how a part is written.
 
+use std::sync::Arc;
+
 use super::{Capture, FlowFacts, HttpExchange};
 use crate::message::{Head, StartLine};
 use crate::segment::Endpoint;
@@ -196,7 +198,7 @@ impl Flow {
 /// elsewhere are not found to be.
 fn is_same_place(one: &Capture, other: &Capture) -> bool {
     let interface = match (&one.interface, &other.interface) {
-        (Some(one), Some(other)) => std::sync::Arc::ptr_eq(one, other),
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (one, other) => one.is_none() && other.is_none(),
     };
     interface

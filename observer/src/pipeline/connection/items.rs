@@ -68,7 +68,6 @@ impl Connection {
             Item::Head { gist: Gist { is_http2_preface: true, .. }, .. } => {
                 // RFC 9113 §3.4: what looks like a request opens another protocol.
                 self.speak_no_http(parser);
-                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
             }
             Item::Head { head, gist, first, last } => {
                 let cut = head.anomalies.contains(Anomaly::HeadIncomplete);
@@ -98,7 +97,6 @@ impl Connection {
             }
             Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
                 self.speak_no_http(parser);
-                self.responses.iter_mut().for_each(|p| drop(p.take_over()));
             }
             Item::NotHttp { .. } => {
                 self.pairer.handle_malformed_request();
@@ -130,7 +128,6 @@ impl Connection {
             }
             Item::NotHttp { .. } if self.is_of_another_protocol(parser) => {
                 self.speak_no_http(parser);
-                self.requests.iter_mut().for_each(|p| drop(p.take_over()));
             }
             Item::NotHttp { first } => self.handle_no_response(first, parser, out),
             Item::Lost => self.pairer.handle_response_start_lost(),

@@ -19,10 +19,12 @@ impl Connection {
         !self.pairer.has_begun() && (self.taken_over || self.pairer.is_request_malformed())
     }
 
-    /// Nothing on the flow is HTTP, whatever it looks like.
+    /// Nothing on the flow is HTTP, whatever it looks like. `parser` is the one that reads just now.
     pub(super) fn speak_no_http(&mut self, parser: &mut Parser) {
         self.taken_over = true;
         parser.take_over();
+        let others = [&mut self.requests, &mut self.responses].into_iter().flatten();
+        others.for_each(|other| drop(other.take_over()));
     }
 
     /// Bytes where a response was due, and they are none.

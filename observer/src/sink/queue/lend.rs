@@ -1,9 +1,9 @@
 //! When a worker may write to a target by itself, and when the target goes back to its thread.
 //!
 //! Passing lines to a thread costs as much as making them where they are few: they lie in the caches
-//! of the CPU that made them, and the thread has to be woken. So while a target takes what it is given at once,
-//! nothing waits for it and nothing has been ordered, a worker that has lines is lent the target and
-//! writes them. What other workers push meanwhile it finds in the queue when it is through, and
+//! of the CPU that made them, and the thread has to be woken. So while a target takes what it is
+//! given at once, nothing waits for it and nothing has been ordered, a worker that has few lines is
+//! lent the target and writes them. What other workers push meanwhile it finds in the queue when it is through, and
 //! writes that as well. The first write that the target stalls in, or does not take whole, ends
 //! that: what is left is queued, as everything from then on, and the thread does what it does.
 
