@@ -176,6 +176,57 @@ fn engine(bencher: Bencher<'_, '_>) {
     });
 }
 
+/// The body of a large answer.
+const LARGE: u32 = 65_536;
+
+/// How much of it fits behind its head in the largest super-segment that loopback has.
+const FIRST: u32 = 65_483;
+
+/// The same conversation with large answers, as the kernel shows them: the head with the first part
+/// of the body left out behind it, and a bare record of the rest.
+fn large_conversation() -> Vec<Segment<'static>> {
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 \
+        06:00:00 GMT\r\nContent-Type: application/octet-stream\r\nContent-Length: 65536\r\n\
+        Last-Modified: Sat, 21 Nov 2026 05:00:00 GMT\r\nConnection: keep-alive\r\nETag: \
+        \"65f1c0a2-10000\"\r\nAccept-Ranges: bytes\r\n\r\n";
+    let n_all = HEAD.len() as u32 + LARGE;
+    let small = conversation();
+    let mut segments: Vec<Segment<'static>> = small.iter().take(2).copied().collect();
+    let (mut asked, mut answered) = (1001u32, 5001u32);
+    for pair in small.get(2..).unwrap_or_default().chunks_exact(2) {
+        let [request, response] = pair else { continue };
+        segments.push(Segment { seq: SeqNumber(asked), ack: SeqNumber(answered), ..*request });
+        asked += REQUEST.len() as u32;
+        let until = SeqNumber(answered.wrapping_add(n_all));
+        let origin = Origin { skip_until: Some(until), ..response.origin };
+        let head = Segment { ack: SeqNumber(asked), origin, ..*response };
+        let seq = SeqNumber(answered);
+        segments.push(Segment { seq, payload: HEAD, payload_len: FIRST, ..head });
+        let (time, seq) = (head.time.after(20_000), SeqNumber(answered.wrapping_add(FIRST)));
+        segments.push(Segment { time, seq, payload: b"", payload_len: n_all - FIRST, ..head });
+        answered = answered.wrapping_add(n_all);
+    }
+    segments
+}
+
+/// The whole engine where answers are large and their bodies left out: three segments an exchange.
+#[divan::bench]
+fn engine_large(bencher: Bencher<'_, '_>) {
+    let segments = large_conversation();
+    bencher.counter(ItemsCount::new(N_EXCHANGES)).bench_local(|| {
+        let mut engine = Pipeline::new(Config::live());
+        let mut n_events = 0;
+        for segment in &segments {
+            engine.handle_segment(black_box(segment));
+            while let Some(event) = engine.poll_event() {
+                black_box(event);
+                n_events += 1;
+            }
+        }
+        assert_eq!(n_events, N_EXCHANGES);
+    });
+}
+
 /// One exchange to its line.
 #[divan::bench]
 fn serialise(bencher: Bencher<'_, '_>) {

@@ -107,6 +107,37 @@ impl Parser {
         self.head(whole)
     }
 
+    /// Takes a head of which nothing is left to be said but that `left` bytes of its body follow; for a
+    /// parser that [is as new](Self::is_as_new). `last` is what was read up to, and in front of it lies
+    /// nothing but the message.
+    pub fn begin_body(&mut self, first: Mark, last: Mark, left: u64) {
+        self.first = first;
+        self.last = last;
+        self.sound = last.offset;
+        self.state = State::Length(left);
+    }
+
+    /// Takes `n` bytes of a body of known length, up to `end`, without looking at them; `None`, and
+    /// nothing is taken, where something else may be among them. Returns whether the body is over: then
+    /// so is the message.
+    pub fn pass_body(&mut self, n: u64, end: Mark, is_captured: bool) -> Option<bool> {
+        let State::Length(left) = self.state else { return None };
+        let left = left.checked_sub(n).filter(|_| n > 0)?;
+        self.last = end;
+        if is_captured {
+            self.sound = end.offset;
+        }
+        self.state = match left {
+            0 => self.behind_body(),
+            _ => State::Length(left),
+        };
+        Some(left == 0)
+    }
+
+    fn behind_body(&self) -> State {
+        if self.outlook.is_last() { State::Ended } else { State::Idle }
+    }
+
     /// Bytes kept from earlier calls.
     pub fn n_buffered(&self) -> usize {
         self.gather.n_kept()
@@ -190,7 +221,7 @@ impl Parser {
     fn due(&mut self, input: &Input<'_>) -> Option<Item<'static>> {
         match self.state {
             State::BodyDone => {
-                self.state = if self.outlook.is_last() { State::Ended } else { State::Idle };
+                self.state = self.behind_body();
                 Some(self.ending(true, Anomalies::default(), None, 0))
             }
             State::BodyUnknown => {

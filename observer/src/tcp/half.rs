@@ -225,6 +225,11 @@ impl Half {
         upto <= self.skip
     }
 
+    /// What comes next is left out.
+    pub(super) fn skips_next(&self) -> bool {
+        self.skip > self.next()
+    }
+
     /// How far the half moves on over bytes that were left out, where it does.
     pub(super) fn skipped_upto(&self, upto: Offset) -> Option<Offset> {
         let stored = self.pending.first().map_or(Offset(u64::MAX), |p| p.offset);
@@ -275,15 +280,14 @@ impl Half {
         self.facts.flags = self.facts.flags.union(flags);
     }
 
-    /// It goes on where it stands: it has a position, and nothing waits, is left out, has ended or
-    /// was out of the ordinary.
-    pub(super) fn is_calm(&self) -> bool {
+    /// It goes on where it stands: it has a position, and nothing waits, has ended or was out of the
+    /// ordinary.
+    pub(super) fn is_usual(&self) -> bool {
         self.anchor.is_some()
             && self.seen
             && self.pending.is_empty()
             && self.fin.is_none()
             && !self.ended
-            && self.skip <= self.next()
             && self.facts.is_plain()
     }
 

@@ -7,6 +7,7 @@
 use super::super::Output;
 use super::Connection;
 use crate::http::{self, Parser, Role};
+use crate::message::Mark;
 use crate::tcp::{Delivery, Facts, What};
 
 /// Parsers between two messages, one of each role at most.
@@ -97,13 +98,39 @@ impl Connection {
         Some(parser)
     }
 
-    /// Keeps the parser where it is inside a message, or has anything to remember.
-    pub(super) fn put_back(&mut self, role: Role, parser: Box<Parser>, out: &mut Output) {
-        let slot = match role {
-            _ if parser.is_as_new() => out.spare.of(role),
+    /// Takes note that `left` bytes of a body follow, behind a head that was read on the straight path
+    /// from `first` and up to `last`.
+    pub(super) fn begin_body(
+        &mut self,
+        role: Role,
+        first: Mark,
+        last: Mark,
+        left: u64,
+        out: &mut Output,
+    ) {
+        let mut parser = out.spare.take(role);
+        parser.begin_body(first, last, left);
+        *self.slot(role) = Some(parser);
+    }
+
+    /// The body has ended, and the parser with it if it remembers nothing.
+    pub(super) fn end_body(&mut self, role: Role, out: &mut Output) {
+        if let Some(parser) = self.slot(role).take() {
+            self.put_back(role, parser, out);
+        }
+    }
+
+    /// Where the parser of a half is while something of it is being read.
+    pub(super) fn slot(&mut self, role: Role) -> &mut Option<Box<Parser>> {
+        match role {
             Role::Request => &mut self.requests,
             Role::Response => &mut self.responses,
-        };
+        }
+    }
+
+    /// Keeps the parser where it is inside a message, or has anything to remember.
+    pub(super) fn put_back(&mut self, role: Role, parser: Box<Parser>, out: &mut Output) {
+        let slot = if parser.is_as_new() { out.spare.of(role) } else { self.slot(role) };
         *slot = Some(parser);
     }
 }

@@ -17,6 +17,7 @@ mod wait;
 
 use std::hash::BuildHasher as _;
 
+use self::calm::Pace;
 use self::facts::Handshake;
 use super::assembler::Piece;
 use super::half::{self, Fin, Half};
@@ -57,9 +58,8 @@ pub(super) struct Flow<A> {
     /// Its bytes, or nothing of it at all, are not wanted any more; whether that is still to be said.
     quiet: Order,
     unwanted: bool,
-    /// Nothing is out of the ordinary, as [`Flow::is_calm`] has it: known behind a segment, and never
-    /// believed where it is not.
-    calm: bool,
+    /// As [`Flow::find_pace`] has it.
+    pace: Pace,
 }
 
 /// Something that is asked of the capture once.
@@ -103,7 +103,7 @@ impl<A: Application> Flow<A> {
             asks: false,
             quiet: Order::None,
             unwanted: false,
-            calm: false,
+            pace: Pace::Uneasy,
         }
     }
 
@@ -168,7 +168,7 @@ impl<A: Application> Flow<A> {
         self.enforce_bounds(limits, segment.time, out);
         self.tell_bare_dth(false, out);
         self.close_if_ended(segment.time, out);
-        self.calm = self.is_calm();
+        self.pace = self.find_pace();
         Outcome::Taken
     }
 
@@ -309,7 +309,7 @@ impl<A: Application> Flow<A> {
 
     /// Acts on the deadline.
     pub(super) fn handle_timeout(&mut self, now: Timestamp, limits: &Limits, out: &mut A::Output) {
-        self.calm = false;
+        self.pace = Pace::Uneasy;
         match self.phase {
             Phase::Reset { by, until } if until <= now => {
                 self.close(until, Cause::Reset { by }, out);
@@ -338,7 +338,7 @@ impl<A: Application> Flow<A> {
         if self.is_closed() {
             return;
         }
-        self.calm = false;
+        self.pace = Pace::Uneasy;
         // Whatever cuts short the wait for segments in flight: it was the reset that ended the flow.
         let cause = match (self.phase, cause) {
             (Phase::Reset { by, .. }, Cause::Evicted | Cause::Reused | Cause::CaptureEnd) => {
