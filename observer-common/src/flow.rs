@@ -182,6 +182,15 @@ pub const fn millis(time_ns: u64) -> u32 {
 
 pub const TICK_SHIFT: u32 = 20;
 
+/// Whether `n` of its ticks have passed between `since` and `now`. The two may be of two clocks, of
+/// which one goes by the kernel's own ticks (`bpf_ktime_get_coarse_ns`) and lies up to 10 ms behind: so
+/// `since` may be a little ahead, and is as good as now.
+#[inline(always)]
+pub const fn has_passed(now: u32, since: u32, n: u32) -> bool {
+    const BEHIND: u32 = 32;
+    now.wrapping_add(BEHIND).wrapping_sub(since) >= n + BEHIND
+}
+
 /// What [`Half::admit`] looks at in a segment.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {

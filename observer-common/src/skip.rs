@@ -6,7 +6,7 @@
 //! lies in front of it is emitted: a segment that arrives late may hold the end of the message
 //! before. What lies behind it ends the skip.
 
-use crate::flow::{Half, STATE_NEW, STATE_QUIET, STATE_TLS, STATE_WATCHED, is_after};
+use crate::flow::{Half, STATE_NEW, STATE_QUIET, STATE_TLS, STATE_WATCHED, has_passed, is_after};
 use crate::headers::{ACK, DTH, FIN, RST, SYN, Tcp};
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ impl Half {
             return self.cut_beginning(tcp, now);
         }
         if self.skip == 0 {
-            let is_due = now.wrapping_sub(self.record_time) >= SIGN_OF_LIFE;
+            let is_due = has_passed(now, self.record_time, SIGN_OF_LIFE);
             let is_bare = tcp.payload_len == 0 && tcp.flags == ACK;
             return if is_bare && is_known && !is_due { Cut::Nothing } else { Cut::Whole };
         }
@@ -144,7 +144,7 @@ impl Half {
     fn inside(&self, tcp: &Tcp, now: u32, silence: u32) -> Cut {
         let end = tcp.seq.wrapping_add(tcp.payload_len);
         let is_step = tcp.seq >> STEP_SHIFT != end >> STEP_SHIFT;
-        let is_due = tcp.payload_len > 0 && now.wrapping_sub(self.record_time) >= silence;
+        let is_due = tcp.payload_len > 0 && has_passed(now, self.record_time, silence);
         if tcp.flags & MUST != 0 || is_step || is_due { Cut::Bare } else { Cut::Nothing }
     }
 }

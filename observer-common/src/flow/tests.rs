@@ -130,3 +130,14 @@ fn an_acknowledgement_tells_something_where_bytes_were_not_shown() {
     assert!(half.admit(&syn(5000), 2, 4));
     assert!(half.has_shown(5001), "another connection");
 }
+
+#[test]
+fn time_passes_also_where_the_clocks_differ() {
+    for since in [0, 7, 1 << 31, u32::MAX - 3, u32::MAX] {
+        let after = |n: i32| has_passed(since.wrapping_add_signed(n), since, 1000);
+        assert!(after(1000) && after(1001) && after(i32::MAX) && after(i32::MIN));
+        assert!(!after(999) && !after(0));
+        assert!(!after(-1) && !after(-32), "a little ahead is as good as now");
+        assert!(after(-33), "and more is long ago");
+    }
+}

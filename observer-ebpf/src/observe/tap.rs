@@ -5,8 +5,10 @@ use core::hint::{black_box, cold_path};
 use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
 use observer_common::config::LOOPBACK_IFINDEX;
-use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN, millis};
+use observer_common::flow::{self as table, FlowKey, HalfIndex, WAY_IN, has_passed, millis};
+use observer_common::headers::ACK;
 use observer_common::record::{Hook, NOTE_BY_INITIATOR, NOTE_DETECTED, NOTE_OWNER_MOVED};
 use observer_common::skip::SIGN_OF_LIFE;
 use observer_common::stats::{Counters, OUTCOME_SLOTS, Outcome};
@@ -61,8 +63,16 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
         true => (&mut flow.from_high, &flow.from_low),
         false => (&mut flow.from_low, &flow.from_high),
     };
-    // SAFETY: the helper has no preconditions.
-    let time_ns = unsafe { bpf_ktime_get_ns() };
+    // What is likely to stay in the kernel needs no time of its own, only how long ago other things
+    // were; and this clock, as of the kernel's last tick, costs a load where the other one waits for the
+    // counter. The socket filter has no room for both.
+    let end = tcp.seq.wrapping_add(tcp.payload_len);
+    let may_stay = !matches!(skb.hook, Hook::Socket)
+        && (half.skip != 0 && table::is_after(half.skip_until, end)
+            || tcp.payload_len == 0 && tcp.flags == ACK);
+    // SAFETY: the helpers have no preconditions.
+    let mut time_ns =
+        unsafe { if may_stay { bpf_ktime_get_coarse_ns() } else { bpf_ktime_get_ns() } };
     let is_next = half.owner == 0 || half.next_seq == tcp.seq;
     let moved = owner::claim(skb.hook, half, tcp, table::owner(netns, ifindex, way), time_ns)?;
     if moved {
@@ -72,6 +82,10 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     // The other half is another CPU's; only what has no payload depends on it.
     let is_known = tcp.payload_len == 0 && opposite.has_shown(tcp.ack);
     let kept = skip::cut(skb, tcp, half, is_known, state, is_next, time_ns)?;
+    if may_stay {
+        // SAFETY: as above.
+        time_ns = unsafe { bpf_ktime_get_ns() };
+    }
     let mut notes = 0;
     if part != Part::Next {
         cold_path();
@@ -90,7 +104,7 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
     // What the socket says changes slowly, and to ask costs four calls and as many cache lines.
     let now = millis(time_ns);
     let mut socket = Socket::UNKNOWN;
-    let is_due = now.wrapping_sub(half.socket_time) >= SIGN_OF_LIFE;
+    let is_due = has_passed(now, half.socket_time, SIGN_OF_LIFE);
     if matches!(skb.hook, Hook::TcEgress) && (part != Part::Next || is_due) {
         cold_path();
         half.socket_time = now;

@@ -9,7 +9,7 @@ use crate::rig::{OBJECT, Rig, Settings};
 
 /// Numbers of include/uapi/linux/bpf.h. None of these writes an skb, makes it linear, or sends it
 /// anywhere.
-const ALLOWED: [(i32, &str); 11] = [
+const ALLOWED: [(i32, &str); 12] = [
     (1, "bpf_map_lookup_elem"),
     (2, "bpf_map_update_elem"),
     (5, "bpf_ktime_get_ns"),
@@ -21,6 +21,7 @@ const ALLOWED: [(i32, &str); 11] = [
     (96, "bpf_tcp_sock"),
     (131, "bpf_ringbuf_reserve"),
     (133, "bpf_ringbuf_discard"),
+    (160, "bpf_ktime_get_coarse_ns"),
 ];
 
 /// BPF_JMP | BPF_CALL
