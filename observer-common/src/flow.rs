@@ -118,7 +118,13 @@ pub struct Half {
     pub record_time: u32,
     /// When the last record was made that tells of the sending socket.
     pub socket_time: u32,
-    pub to_word: u32,
+    /// 1 when a head has shown the stretch, and its body has not begun to come; says nothing without
+    /// `has_data`.
+    pub awaits_body: u8,
+    /// 1 when large bodies have come in segments behind that of their head, be it of an earlier
+    /// connection between the same ends.
+    pub heads_apart: u8,
+    pub to_word: [u8; 2],
     /// 1 when `isn` holds something.
     pub has_isn: u8,
     /// 1 when `data_ack` holds something.
@@ -144,7 +150,9 @@ impl Half {
         data_ack: 0,
         record_time: 0,
         socket_time: 0,
-        to_word: 0,
+        awaits_body: 0,
+        heads_apart: 0,
+        to_word: [0; 2],
         has_isn: 0,
         has_data: 0,
         skip: 0,

@@ -28,6 +28,8 @@ const LINE_MAX: u32 = PART as u32 - NAME_LEN - 1 - DIGITS_MAX - 2;
 pub struct Part {
     /// The bytes, as they lie in memory.
     pub words: [u64; WORDS + PAD],
+    /// How many of them the segment has; what is behind them says nothing.
+    pub n_bytes: u64,
     /// The value of Content-Length.
     pub length: u64,
     /// 1 when there was one.
@@ -64,6 +66,7 @@ impl Part {
     /// For tests: in the kernel the map makes it.
     pub const EMPTY: Self = Self {
         words: [0; WORDS + PAD],
+        n_bytes: PART as u64,
         length: 0,
         has_length: 0,
         carry: 0,
@@ -192,7 +195,7 @@ impl Part {
     #[inline(always)]
     fn may_have_body(&self) -> bool {
         let first = self.word(0);
-        if first << 8 != pack(b"HTTP/1.") << 8 {
+        if !begins_response(first) {
             return first & LOW_5 == pack(b"POST ")
                 || first & LOW_4 == pack(b"PUT ")
                 || first & LOW_6 == pack(b"PATCH ");
@@ -217,7 +220,8 @@ impl Part {
     /// one to HEAD.
     #[inline(always)]
     fn before_body(&self, end: u32) -> u32 {
-        if self.eight(end) << 8 == pack(b"HTTP/1.") << 8 { 0 } else { end }
+        let is_last = u64::from(end) >= self.n_bytes;
+        if !is_last && begins_response(self.eight(end)) { 0 } else { end }
     }
 
     /// Whether the part begins with the head that is known, to its last byte.
@@ -278,6 +282,12 @@ impl Part {
         // A shift by 64 is none: hence in two steps.
         self.word(i) >> shift | self.word(i + 1) << 1 << (63 - shift)
     }
+}
+
+/// Whether a response begins with these eight bytes, the first one lowest.
+#[inline(always)]
+pub const fn begins_response(bytes: u64) -> bool {
+    bytes << 8 == pack(b"HTTP/1.") << 8
 }
 
 /// The highest bit of each byte that equals `byte`, exactly: the shorter way to find a zero byte

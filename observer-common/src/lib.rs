@@ -7,6 +7,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod body;
 pub mod config;
 pub mod detect;
 pub mod flow;

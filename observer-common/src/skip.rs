@@ -37,6 +37,7 @@ impl Half {
         self.skip_from = from;
         self.skip_until = until;
         self.skip = 1;
+        self.awaits_body = 0;
     }
 
     /// Leaves out everything up to `until`, whatever of it has been seen. Ignored when that has

@@ -36,9 +36,8 @@ pub fn cut(
 ) -> Result<Kept, Outcome> {
     // The socket filter has no room for this (20,480 bytes before Linux 6.8), and user space
     // skips there as well, only later.
-    if is_next && !matches!(skb.hook, Hook::Socket) {
-        body::leave_out(skb, tcp, half, state);
-    }
+    let is_tap = !matches!(skb.hook, Hook::Socket);
+    let begins_body = is_next && is_tap && body::leave_out(skb, tcp, half, state);
     if tcp.payload_len > 0 {
         half.data_ack = tcp.ack;
         half.has_data = 1;
@@ -52,7 +51,10 @@ pub fn cut(
     cold_path();
     let skips = half.skip != 0;
     let skip_until = half.skip_until;
-    let cut = half.cut(tcp, state, is_known, now);
+    let mut cut = half.cut(tcp, state, is_known, now);
+    if begins_body && matches!(cut, Cut::Nothing) {
+        cut = Cut::Bare;
+    }
     let left_out = half.left_out(tcp, state, skips, skip_until);
     let n_bytes = match cut {
         Cut::Whole => u32::MAX,

@@ -50,6 +50,8 @@ pub(super) struct Half {
     /// Payload below this is left out by the capture; and whether that is still to be asked for.
     skip: Offset,
     skip_order: bool,
+    /// The capture leaves it out already, by its own decision.
+    skips_by_itself: bool,
     facts: HalfFacts,
 }
 
@@ -194,6 +196,7 @@ impl Half {
         }
         self.skip = next.plus(n.min(MAX_SKIP));
         self.skip_order = true;
+        self.skips_by_itself = false;
         true
     }
 
@@ -206,8 +209,15 @@ impl Half {
     /// The capture leaves out what lies below `until`, by its own decision.
     pub(super) fn note_skip(&mut self, until: SeqNumber) {
         if let Some(until) = self.offset_of(until).filter(|&until| until > self.next()) {
+            self.skips_by_itself = until >= self.skip;
             self.skip = self.skip.max(until);
         }
+    }
+
+    /// Whether the capture is still to be asked to skip: neither has it all gone by, nor is it left out
+    /// anyway.
+    pub(super) fn is_skip_due(&self) -> bool {
+        self.skips_next() && !self.skips_by_itself
     }
 
     /// The sequence number to skip to, once for each skip that was decided here.

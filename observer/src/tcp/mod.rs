@@ -6,6 +6,7 @@
 mod application;
 mod assembler;
 mod closed;
+mod directives;
 mod flow;
 mod half;
 mod limits;
@@ -177,11 +178,6 @@ impl<A: Application> FlowTable<A> {
     /// Whether the memory of many flows was given back since the last call.
     pub fn take_shrank(&mut self) -> bool {
         std::mem::take(&mut self.shrank)
-    }
-
-    /// What to ask of the capture next.
-    pub fn poll_directive(&mut self) -> Option<Directive> {
-        self.directives.pop_front()
     }
 
     /// Ends every flow, in the order in which they were opened.

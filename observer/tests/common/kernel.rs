@@ -3,13 +3,11 @@
 //! written again here is the little that stands around it.
 
 use observer::segment::{Directive, SeqNumber, TcpFlags, Timestamp};
-use observer_common::flow::{
-    Flow, Half, STATE_HTTP, STATE_OFF, STATE_QUIET, Sight, is_after, millis,
-};
-use observer_common::head::{PART, Part};
+use observer_common::flow::{Flow, Half, STATE_HTTP, STATE_OFF, STATE_QUIET, Sight, millis};
+use observer_common::head::{PART, Part, begins_response};
 use observer_common::headers::Tcp;
 use observer_common::record::VLAN_NONE;
-use observer_common::skip::{Cut, SKIP_MAX};
+use observer_common::skip::Cut;
 
 /// The flow's entry in the kernel's table.
 pub(crate) struct Kernel {
@@ -56,15 +54,19 @@ impl Kernel {
         let is_next = half.owner == 0 || half.next_seq == tcp.seq;
         half.admit(&Sight::of(&tcp), 1, time.0);
         let is_known = payload.is_empty() && opposite.has_shown(tcp.ack);
-        if is_next && half.skip == 0 && *state == STATE_HTTP {
-            leave_out(half, &tcp, payload, self.body_prefix);
-        }
+        let begins_body = is_next
+            && half.skip == 0
+            && *state == STATE_HTTP
+            && leave_out(half, &tcp, payload, self.body_prefix);
         if !payload.is_empty() {
             half.data_ack = tcp.ack;
             half.has_data = 1;
         }
         let (skips, skip_until, now) = (half.skip != 0, half.skip_until, millis(time.0));
-        let cut = half.cut(&tcp, *state, is_known, now);
+        let mut cut = half.cut(&tcp, *state, is_known, now);
+        if begins_body && cut == Cut::Nothing {
+            cut = Cut::Bare;
+        }
         let left_out = half.left_out(&tcp, *state, skips, skip_until);
         let n_gone = if let Cut::Tail(n) = cut { n } else { 0 };
         let rest = &payload[n_gone as usize..];
@@ -106,10 +108,10 @@ impl Kernel {
     }
 }
 
-/// `observe/body.rs`, but that short segments are looked at as well.
-fn leave_out(half: &mut Half, tcp: &Tcp, payload: &[u8], prefix: u32) {
-    if payload.is_empty() || half.has_data != 0 && !is_after(tcp.ack, half.data_ack) {
-        return;
+/// `observe/body.rs`, but that no segment and no body is too short to look at.
+fn leave_out(half: &mut Half, tcp: &Tcp, payload: &[u8], prefix: u32) -> bool {
+    if payload.is_empty() {
+        return false;
     }
     let mut part = Part::EMPTY;
     let front = &payload[..payload.len().min(PART)];
@@ -118,15 +120,19 @@ fn leave_out(half: &mut Half, tcp: &Tcp, payload: &[u8], prefix: u32) {
         eight[..bytes.len()].copy_from_slice(bytes);
         *word = u64::from_ne_bytes(eight);
     }
-    let found = part.find(Part::line);
-    if found == 0 || found > tcp.payload_len || part.length < u64::from(tcp.payload_len - found) {
-        return;
+    if half.may_begin_body(tcp, prefix)
+        && payload.len() >= 8
+        && !begins_response(u64::from_le(part.words[0]))
+    {
+        half.begin_body();
+        return true;
     }
-    let n_bytes = part.length.min(u64::from(SKIP_MAX / 2)) as u32;
-    if n_bytes > prefix {
-        let start = tcp.seq.wrapping_add(found);
-        half.skip(start.wrapping_add(prefix), start.wrapping_add(n_bytes));
+    if half.may_begin(tcp, 1) {
+        part.n_bytes = front.len() as u64;
+        let n_head = part.find(Part::line);
+        half.leave_body_out(tcp, n_head, part.length, prefix, 1);
     }
+    false
 }
 
 fn tcp(sent: &Sent<'_>) -> Tcp {

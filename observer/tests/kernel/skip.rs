@@ -312,9 +312,10 @@ fn what_the_kernel_cannot_decide_is_copied_whole() {
     // Not asked for, or the whole body is.
     copied(&Settings::default(), &message(HEAD, 3000));
     copied(&with_prefix(10_000), &message(HEAD, 3000));
-    // Small.
-    copied(&on, &message(HEAD, 2047));
-    copied(&on, HEAD.as_bytes());
+    // A body that is small, behind its head and apart from it.
+    let small = "HTTP/1.1 200 OK\r\nContent-Length: 2047\r\n\r\n";
+    copied(&on, &message(small, 2000));
+    copied(&on, small.as_bytes());
     // Several messages: the body ends inside the segment.
     let two = "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n";
     copied(&on, &message(two, two.len() + 2001));
@@ -357,6 +358,70 @@ fn the_next_response_of_a_connection_is_cut_as_well() {
         let response = Tcp { seq: at, ack: seq, ..Tcp::data(&whole) };
         assert_eq!(server.rig.send(&response.answer()).segment().payload, head.as_bytes());
     }
+}
+
+#[test]
+fn a_body_is_left_out_behind_a_head_that_comes_alone() {
+    for start in STARTS {
+        for prefix in [0, 1, 100] {
+            let Some(mut server) = Server::new(&with_prefix(prefix), start) else { return };
+            let n = HEAD.len() as u32;
+            let seen = server.send(0, HEAD.as_bytes());
+            server.check(&seen.segment(), 0, HEAD.len(), HEAD.as_bytes());
+            assert_eq!(seen.segment().origin.skip_until, None);
+            let body = [b'x'; 2500];
+            let seen = server.send(n, &body);
+            server.check(&seen.segment(), n, 2500, &body[..prefix as usize]);
+            assert_eq!(seen.segment().origin.skip_until, server.until(n + 10_000));
+            server.skipped(n + 2500, &body);
+            server.skipped(n + 5000, &body);
+            let seen = server.send(n + 7500, &body);
+            server.check(&seen.segment(), n + 7500, 2500, b"");
+            assert_eq!(seen.segment().origin.skip_until, server.until(n + 10_000));
+            assert!(server.rig.ledger().is_balanced());
+        }
+    }
+}
+
+/// A response to HEAD looks as if a body followed.
+#[test]
+fn what_follows_a_response_to_head_is_copied() {
+    let Some(mut server) = Server::new(&with_prefix(0), 7) else { return };
+    let n = HEAD.len() as u32;
+    server.send(0, HEAD.as_bytes()).is(Outcome::Emitted);
+    // The answer to a second request that came with the first.
+    let next = message("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 3000);
+    let seen = server.send(n, &next);
+    server.check(&seen.segment(), n, 3000, &next);
+    assert_eq!(notes(&seen), 0);
+
+    // And to one that came later, which need not begin like a response where it is a piece of one.
+    let Some(mut server) = Server::new(&with_prefix(0), 7) else { return };
+    server.send(0, HEAD.as_bytes()).is(Outcome::Emitted);
+    let later = Tcp { seq: 7 + n, ack: 2001, ..Tcp::data(&[b'x'; 3000]) };
+    let seen = server.rig.send(&later.answer());
+    assert_eq!((seen.segment().payload.len(), notes(&seen)), (3000, 0));
+}
+
+#[test]
+fn heads_that_come_alone_are_looked_at_where_they_have_large_bodies() {
+    let Some(mut server) = Server::new(&with_prefix(0), 7) else { return };
+    let (mut at, mut ack) = (7, 2000);
+    let mut send = |payload: &[u8], is_new: bool| {
+        ack += u32::from(is_new);
+        let segment = Tcp { seq: at, ack, ..Tcp::data(payload) };
+        at += payload.len() as u32;
+        let seen = server.rig.send(&segment.answer());
+        (seen.segment().payload.len(), notes(&seen) & NOTE_SKIPS != 0)
+    };
+    let small = message("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 49);
+    assert_eq!(send(&small, true), (49, false));
+    // Nothing large has come so far: copied, and noticed.
+    assert_eq!(send(HEAD.as_bytes(), true), (HEAD.len(), false));
+    assert_eq!(send(&[b'x'; 3000], false), (3000, false));
+    assert_eq!(send(&[b'x'; 3000], false), (3000, false));
+    assert_eq!(send(HEAD.as_bytes(), true), (HEAD.len(), false));
+    assert_eq!(send(&[b'x'; 3000], false), (0, true));
 }
 
 #[test]

@@ -37,6 +37,10 @@ impl<A: Application> Flow<A> {
         }
     }
 
+    pub(in super::super) fn is_skip_due(&self, from_high: bool) -> bool {
+        self.half(if from_high { Side::High } else { Side::Low }).is_skip_due()
+    }
+
     /// A segment shows how far both halves have come: what lies before and was to be left out has
     /// passed. Everything that is not left out was on the ring before this segment.
     pub(super) fn pass_skipped(
