@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::capture::live::{Bell, Loans};
 use crate::config;
 use crate::drive::Place;
 use crate::event::stats::Ledger;
@@ -94,7 +95,14 @@ fn orders<'a>(stop: &'a AtomicBool, reload: &'a AtomicBool) -> Orders<'a> {
 
 /// No worker beside the first.
 fn alone() -> Lanes<Script<'static>> {
-    Lanes { workers: Vec::new(), bell: None }
+    lanes(Vec::new())
+}
+
+/// Such workers beside the first, with rings that nothing is on.
+fn lanes<L>(workers: Vec<Worker<L>>) -> Lanes<L> {
+    let loans = Loans::new().unwrap();
+    let loan = |number| loans.loan(number, Bell::new().unwrap().into(), None);
+    Lanes { workers: workers.into_iter().zip((1..).map(loan)).collect(), loans }
 }
 
 /// Runs the loop for `turns`, writing to a file; its lines and the result.
@@ -233,7 +241,7 @@ fn the_workers_beside_the_first_write_to_the_same_file_and_count_in_the_same_acc
         Worker::new(source, pipeline::Config::default())
     };
     // They go on until they are told to end.
-    let lanes = Lanes { workers: (0..3).map(|_| script(u32::MAX)).collect(), bell: None };
+    let lanes = lanes((0..3).map(|_| script(u32::MAX)).collect());
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     let manager = Manager::from_environment();
     let last = serve(script(2), lanes, sinks, manager, Config::default(), &orders).unwrap();
@@ -258,7 +266,7 @@ fn a_worker_that_fails_ends_the_daemon_with_its_error() {
         let source = Script { turns: Cell::new(turns), sent: false, stop, fails, clock_shift: 0 };
         Worker::new(source, pipeline::Config::default())
     };
-    let lanes = Lanes { workers: vec![script(3, &beside, true)], bell: None };
+    let lanes = lanes(vec![script(3, &beside, true)]);
     let sinks = Sinks::open(&[]).unwrap();
     let manager = Manager::from_environment();
     let first = script(u32::MAX, &stop, false);

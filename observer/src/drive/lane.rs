@@ -120,6 +120,18 @@ impl Source for Lane {
         self.lane.poll(timeout, handle)
     }
 
+    fn take(&mut self, handle: impl FnMut(&Segment<'_>)) -> Result<usize, CaptureError> {
+        Ok(self.lane.take(handle))
+    }
+
+    fn has_more(&self) -> bool {
+        self.lane.has_more()
+    }
+
+    fn come_back(&mut self) {
+        self.lane.come_back();
+    }
+
     fn now(&self) -> Timestamp {
         self.lane.now()
     }

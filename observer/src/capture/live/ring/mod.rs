@@ -5,6 +5,9 @@
 //! records it says that it sleeps (`PLACES`) and the next record wakes it. So a busy host pays one
 //! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
 //! waited for others for long.
+//!
+//! The reader of the first ring sleeps for all rings that are on loan to it ([`Loans`]): a record on
+//! any of them wakes it. The others only tick: who has nothing to do lends its ring.
 
 mod consumer;
 mod mapping;
@@ -12,9 +15,13 @@ mod maps;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use self::consumer::Look;
+use self::mapping::Mapping;
+use super::loan::{self, Bell, Loans};
 use super::{CaptureError, clock};
 
 pub use self::maps::{Layout, Ring};
@@ -24,8 +31,14 @@ pub(super) struct Reader {
     /// Watches the bell for wake-ups alone (edge-triggered): a look at the ring would end every
     /// sleep at the first record.
     ticker: OwnedFd,
-    /// A descriptor that ends waits as well.
+    /// Descriptors that end waits as well: one that others strike,
+    call: Call,
+    /// and one that has something to say, or [`loan::NONE`].
     beside: RawFd,
+    /// The rings that it may sleep for: its own and, if it is the first, those on loan. Empty where
+    /// it never sleeps.
+    looks: Vec<Look<Mapping>>,
+    loans: Arc<Loans>,
     /// The last look found the ring empty at its end.
     caught_up: bool,
     /// The last look found records: more are likely to come.
@@ -41,11 +54,74 @@ pub(super) struct Polled {
     pub(super) beside: bool,
 }
 
+/// What ends a reader's waits without a word.
+pub(super) enum Call {
+    /// The first reader's: a ring was lent to it.
+    Nudge,
+    Own(Arc<Bell>),
+}
+
 impl Reader {
-    pub(super) fn new(ring: Ring, beside: RawFd) -> Result<Self, CaptureError> {
-        let ticker =
-            ticker(fd(&ring), beside).map_err(CaptureError::system("watch the ring with epoll"))?;
-        Ok(Self { ring, ticker, beside, caught_up: true, is_ticking: false, interrupted: false })
+    /// The reader of the first ring, which may have to look after `others`.
+    pub(super) fn first(
+        ring: Ring,
+        others: &[Ring],
+        beside: RawFd,
+        loans: &Arc<Loans>,
+    ) -> Result<Self, CaptureError> {
+        let rings = std::iter::once(&ring).chain(others);
+        let looks = rings.map(|ring| ring.records.look()).collect();
+        Self::new(ring, Call::Nudge, beside, looks, loans)
+    }
+
+    /// The reader of another ring, whose waits `call` ends.
+    pub(super) fn other(
+        ring: Ring,
+        call: Arc<Bell>,
+        loans: &Arc<Loans>,
+    ) -> Result<Self, CaptureError> {
+        Self::new(ring, Call::Own(call), loan::NONE, Vec::new(), loans)
+    }
+
+    fn new(
+        ring: Ring,
+        call: Call,
+        beside: RawFd,
+        looks: Vec<Look<Mapping>>,
+        loans: &Arc<Loans>,
+    ) -> Result<Self, CaptureError> {
+        let loans = Arc::clone(loans);
+        let ticker = ticker(fd(&ring), call.bell(&loans).fd(), beside)
+            .map_err(CaptureError::system("watch the ring with epoll"))?;
+        let (caught_up, is_ticking, interrupted) = (true, false, false);
+        Ok(Self { ring, ticker, call, beside, looks, loans, caught_up, is_ticking, interrupted })
+    }
+
+    /// What rings past the fill mark.
+    pub(super) fn bell(&self) -> io::Result<OwnedFd> {
+        self.ring.bell_map.fd().as_fd().try_clone_to_owned()
+    }
+
+    /// Whether [`Reader::take`] would hand out something.
+    pub(super) fn has_more(&self) -> bool {
+        self.ring.records.has_more()
+    }
+
+    /// Hands out what is there, for whoever looks after this ring while its own reader rests.
+    pub(super) fn take(&mut self, sink: impl FnMut(&[u8])) -> usize {
+        self.ring.records.drain(BATCH, sink)
+    }
+
+    /// Its own reader is back, and looks before it waits.
+    pub(super) fn come_back(&mut self) {
+        self.ring.bell.silence();
+        self.ring.records.memory().sleeps().store(0, Ordering::SeqCst);
+        self.caught_up = false;
+    }
+
+    /// There were records on a ring that this reader looks after: more are likely to come.
+    pub(super) fn keep_ticking(&mut self) {
+        self.is_ticking = true;
     }
 
     pub(super) fn poll(
@@ -61,7 +137,7 @@ impl Reader {
         };
         let beside = if !self.caught_up {
             false
-        } else if self.is_ticking {
+        } else if self.is_ticking || self.looks.is_empty() {
             self.tick(timeout.min(to_next_tick()))?
         } else {
             let mut woken = self.sleep(timeout)?;
@@ -81,7 +157,7 @@ impl Reader {
 
     /// Lets records gather until `timeout` or the fill mark. True when the other descriptor has something.
     fn tick(&mut self, timeout: Duration) -> Result<bool, CaptureError> {
-        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2];
+        let mut events = [libc::epoll_event { events: 0, u64: 0 }; 3];
         let timeout = libc::timespec {
             tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -104,6 +180,9 @@ impl Reader {
         if has(TOKEN_RING) {
             self.ring.bell.silence();
         }
+        if has(TOKEN_CALL) {
+            self.call.bell(&self.loans).silence();
+        }
         Ok(has(TOKEN_BESIDE))
     }
 
@@ -112,16 +191,20 @@ impl Reader {
     /// A program looks at the word that says so when its record is on the ring, and the reader looks
     /// at the ring when it has said so. One of the two sees the other, but for a program's stores
     /// that take their time on the way to this CPU: so the reader looks again a moment later, before
-    /// it sleeps for long.
+    /// it sleeps for long. Where a ring's own reader takes it back meanwhile, a record on it may wake
+    /// this one for nothing.
     fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         let timeout = timeout.min(SLEEP_MAX);
         self.ring.bell.silence();
-        let sleeps = self.ring.records.memory().sleeps();
-        let was_asleep = sleeps.swap(1, Ordering::SeqCst) != 0;
-        let mut woken = Woken { ring: self.ring.records.has_more(), beside: false };
+        let bell = u64::from(self.ring.records.memory().number()) + 1;
+        let said =
+            self.sleeps_for().map(|ring| ring.memory().sleeps().swap(bell, Ordering::SeqCst));
+        let was_asleep = said.fold(true, |all, said| all & (said != 0));
+        let has_more = |reader: &Self| reader.sleeps_for().any(Look::has_more);
+        let mut woken = Woken { ring: has_more(self), beside: false };
         if !woken.ring && !was_asleep {
             woken = self.wait(timeout.min(FIRST_TICK))?;
-            woken.ring |= self.ring.records.has_more();
+            woken.ring |= has_more(self);
         }
         if !woken.ring && !woken.beside && !self.interrupted {
             woken = self.wait(timeout)?;
@@ -129,18 +212,28 @@ impl Reader {
         Ok(woken)
     }
 
-    /// Waits until the bell rings, or the other descriptor has something.
+    fn sleeps_for(&self) -> impl Iterator<Item = &Look<Mapping>> {
+        let own = self.ring.records.memory().number();
+        let is_ours = move |number| number == own || self.loans.is_lent(number);
+        self.looks.iter().filter(move |ring| is_ours(ring.memory().number()))
+    }
+
+    /// Waits until the bell rings, a ring is lent, or the other descriptor has something.
     fn wait(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
-        let mut fds = [fd(&self.ring), self.beside].map(|fd| libc::pollfd {
+        let call = self.call.bell(&self.loans).fd();
+        let mut fds = [fd(&self.ring), call, self.beside].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
         });
         // SAFETY: the array has as many entries as the call is told.
-        let n = unsafe { libc::poll(fds.as_mut_ptr(), 2, millis(timeout)) };
+        let n = unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, millis(timeout)) };
         self.waited(n)?;
-        let [ring, beside] = fds.map(|fd| fd.revents != 0);
-        Ok(Woken { ring, beside })
+        let [ring, call, beside] = fds.map(|fd| fd.revents != 0);
+        if call {
+            self.call.bell(&self.loans).silence();
+        }
+        Ok(Woken { ring: ring | call, beside })
     }
 
     /// What a wait returned: how many events. A signal ends it early.
@@ -157,8 +250,18 @@ impl Reader {
     }
 }
 
+impl Call {
+    fn bell<'a>(&'a self, loans: &'a Loans) -> &'a Bell {
+        match self {
+            Self::Nudge => loans.nudge(),
+            Self::Own(bell) => bell,
+        }
+    }
+}
+
 /// What ended a sleep, if it was not the time.
 struct Woken {
+    /// Something may be on a ring.
     ring: bool,
     beside: bool,
 }
@@ -167,7 +270,7 @@ fn fd(ring: &Ring) -> RawFd {
     ring.bell_map.fd().as_fd().as_raw_fd()
 }
 
-fn ticker(ring: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
+fn ticker(ring: RawFd, call: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the result is checked.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
     if fd < 0 {
@@ -176,9 +279,9 @@ fn ticker(ring: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: the descriptor is new and nobody else's.
     let ticker = unsafe { OwnedFd::from_raw_fd(fd) };
     let edge = (libc::EPOLLIN | libc::EPOLLET) as u32;
-    for (watched, events, token) in
-        [(ring, edge, TOKEN_RING), (beside, libc::EPOLLIN as u32, TOKEN_BESIDE)]
-    {
+    let level = libc::EPOLLIN as u32;
+    let all = [(ring, edge, TOKEN_RING), (call, level, TOKEN_CALL), (beside, level, TOKEN_BESIDE)];
+    for (watched, events, token) in all.into_iter().filter(|(fd, ..)| *fd != loan::NONE) {
         let mut event = libc::epoll_event { events, u64: token };
         // SAFETY: the event outlives the call.
         if unsafe { libc::epoll_ctl(fd, libc::EPOLL_CTL_ADD, watched, &raw mut event) } < 0 {
@@ -202,7 +305,8 @@ fn millis(timeout: Duration) -> i32 {
 }
 
 const TOKEN_RING: u64 = 0;
-const TOKEN_BESIDE: u64 = 1;
+const TOKEN_CALL: u64 = 1;
+const TOKEN_BESIDE: u64 = 2;
 /// Records in one call: enough to spread its cost, few enough for timers to be served.
 const BATCH: usize = 4096;
 /// How old a record may grow while more gather. Half of it is what a line waits on average; each
