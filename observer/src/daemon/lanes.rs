@@ -1,12 +1,14 @@
-//! The workers of the rings behind the first: each is a thread with a ring, an engine and lines of its
-//! own. What they share is touched once a turn, and once a piece of lines: the way to the sinks, and
-//! the place where each leaves its numbers for the first worker, who tells the account.
+//! The workers of several rings: each is a thread with a ring, an engine and lines of its own. What
+//! they share is touched once a turn, and once a piece of lines: the way to the sinks, and the place
+//! where each leaves its numbers for the first worker, who tells the account.
 //!
-//! Where little comes on a ring, it is on loan: the first worker turns for it, in its own wake-up,
-//! with caches that are warm from its own ring, and its lines go out with its own; the ring's worker
-//! rests. It comes back when it is called because much comes, when the ring is filled past its mark,
-//! and when the first has not turned for [`OVERDUE`]. So whatever holds up the first, the others lose
-//! nothing: it has no lock on any ring while it writes.
+//! Where little comes on a ring, it is on loan: the first worker, which has no ring of its own then,
+//! turns for it, with caches that are warm from the others, and the lines of all go out together; the
+//! ring's worker rests. It comes back when it is called because much comes, when the ring is filled
+//! past its mark, and when the first has not turned for [`OVERDUE`]. So whatever holds up the first,
+//! nothing is lost: it has no lock on any ring while it writes.
+
+mod own;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -18,10 +20,9 @@ use crate::capture::live::{Loan, Loans};
 use crate::drive::{Source, counters, monotonic, now};
 use crate::event::stats::Snapshot;
 use crate::pipeline::Stats;
-use crate::privileges;
-use crate::sink::{Batch, Lines, Outlets, Sinks};
+use crate::sink::{Batch, Lines, MostAtOnce, Outlets, Sinks};
 
-/// Workers to start beside the first one.
+/// Workers to start beside the first one, which reads the only ring if there are none.
 pub(super) struct Lanes<L> {
     pub(super) workers: Vec<(Worker<L>, Loan)>,
     pub(super) loans: Arc<Loans>,
@@ -42,7 +43,8 @@ pub(super) struct Shared<L> {
 /// A worker beside the first, and where it leaves its numbers.
 struct Place<L> {
     loan: Loan,
-    /// Whoever turns for the ring has this, the ring's worker for as long as it does not lend it.
+    /// Whoever turns for the ring has this: the ring's worker for as long as it does not lend it, the
+    /// first for a turn, in which nothing is waited for.
     seat: Mutex<Seat<L>>,
     /// Lines made; also as of each piece that it gives to the sinks in the middle of a turn.
     events: AtomicU64,
@@ -160,18 +162,28 @@ impl<L> Shared<L> {
         self.places.iter().find_map(|place| locked(&place.left).failed.take())
     }
 
-    /// Gives the pieces that are full to the sinks, in the middle of a turn.
+    /// Gives the first worker's pieces that are full to the sinks, in the middle of a turn.
     pub(super) fn pass_on(&self, batch: &mut Batch) {
-        batch.pass_on(|lines| self.give(lines));
+        batch.pass_on(|lines| self.give(lines, self.most_of_first()));
     }
 
-    /// Gives everything to the sinks, at the end of a turn.
+    /// Gives all that the first worker has to the sinks, at the end of a turn.
     pub(super) fn pass_on_all(&self, batch: &mut Batch) {
-        batch.pass_on_all(|lines| self.give(lines));
+        batch.pass_on_all(|lines| self.give(lines, self.most_of_first()));
+        if self.carried.load(Ordering::Relaxed) != 0 {
+            self.carried.store(0, Ordering::Release);
+        }
     }
 
-    fn give(&self, lines: &Arc<Lines>) {
-        self.outlets.give(lines);
+    fn most_of_first(&self) -> MostAtOnce {
+        match self.is_alone() {
+            true => MostAtOnce::FOR_WHO_READS,
+            false => MostAtOnce::FOR_WHO_CAN_WAIT,
+        }
+    }
+
+    fn give(&self, lines: &Arc<Lines>, most: MostAtOnce) {
+        self.outlets.give(lines, most);
         if self.outlets.has_tails() {
             self.sinks().tell_tails(lines, now());
         }
@@ -208,112 +220,28 @@ impl<L: Source<Error: Into<anyhow::Error>>> Shared<L> {
             let headers = self.headers.load(Ordering::Relaxed);
             worker.report_headers(headers);
             let made = first.batch.n_made();
-            let n_segments =
-                first.turn_for(worker, |batch| self.pass_on(batch)).map_err(Into::into)?;
+            let n_segments = first.turn_for(worker).map_err(Into::into)?;
             if first.batch.n_made() > made {
                 self.carried.fetch_or(1 << number, Ordering::Relaxed);
             }
             let patience = worker.patience();
             guests.patience = Some(guests.patience.map_or(patience, |least| least.min(patience)));
             let (_, engine) = worker.numbers();
-            let mut left = locked(&place.left);
-            (left.engine, left.headers) = (engine, headers);
-            if pace.count(moment, n_segments, self.n_lanes() + 1) == Some(Load::Much) {
-                left.turned = moment;
-                place.loan.take_back();
-                place.loan.call();
+            let load = pace.count(moment, n_segments, self.n_lanes());
+            {
+                let mut left = locked(&place.left);
+                (left.engine, left.headers) = (engine, headers);
+                if load == Some(Load::Much) {
+                    left.turned = moment;
+                    place.loan.take_back();
+                    place.loan.call();
+                }
             }
+            drop(seat);
+            // Where a file is written to, this may take its time: no ring's lock is held.
+            self.pass_on(&mut first.batch);
         }
         Ok(())
-    }
-
-    /// The first worker has given all lines to the sinks.
-    pub(super) fn carries_nothing(&self) {
-        if self.carried.load(Ordering::Relaxed) != 0 {
-            self.carried.store(0, Ordering::Release);
-        }
-    }
-
-    fn has_to_stop(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    /// The life of another worker: it rests while its ring is on loan, and turns while it is not; when
-    /// it is told to stop, it reads what the ring still holds.
-    pub(super) fn work(&self, number: usize) {
-        // It reads its ring and changes entries of maps that are open, for which nothing is needed.
-        privileges::keep_files_alone();
-        let Some(place) = self.places.get(number) else { return };
-        let mut result = Ok(());
-        while result.is_ok() && !self.has_to_stop() {
-            result = place.loan.rest().map_err(Into::into);
-            if result.is_ok() && !self.has_to_stop() {
-                let mut seat = self.take_back(number, place);
-                result = self.turn_for_itself(place, &mut seat);
-                drop(seat);
-                place.loan.lend();
-            }
-        }
-        if let Err(err) = result {
-            locked(&place.left).failed = Some(err);
-        }
-        let mut seat = self.take_back(number, place);
-        seat.worker.finish(|batch| self.pass_on_of(place, batch));
-        self.hand_over(place, &mut seat.worker);
-    }
-
-    /// Until little comes, or it has to stop.
-    fn turn_for_itself(&self, place: &Place<L>, seat: &mut Seat<L>) -> anyhow::Result<()> {
-        let Seat { worker, pace } = seat;
-        *pace = Pace::new(monotonic());
-        while !self.has_to_stop() {
-            let headers = self.headers.load(Ordering::Relaxed);
-            worker.report_headers(headers);
-            let result = worker.turn(Duration::MAX, |batch| self.pass_on_of(place, batch));
-            locked(&place.left).headers = headers;
-            let turned = self.hand_over(place, worker);
-            let n_segments = result.map_err(Into::into)?;
-            if pace.count(turned, n_segments, self.n_lanes() + 1) == Some(Load::Little) {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// A ring's own worker has it again. What the first has made of it has to come before what is
-    /// made from here on; but it may be held up on its way to the sinks, and the ring has no room to
-    /// wait for that: then later lines of a flow may come before earlier ones.
-    fn take_back<'a>(&self, number: usize, place: &'a Place<L>) -> MutexGuard<'a, Seat<L>> {
-        locked(&place.left).turned = monotonic();
-        place.loan.take_back();
-        let mut seat = place.seat.lock().unwrap_or_else(PoisonError::into_inner);
-        for _ in 0..CARRIED_MILLIS_MAX {
-            if self.carried.load(Ordering::Acquire) >> number & 1 == 0 {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        seat.worker.come_back();
-        seat
-    }
-
-    /// Gives pieces that are full to the sinks in the middle of a turn, and says first what it has
-    /// made: what sinks were offered is never more than that.
-    fn pass_on_of(&self, place: &Place<L>, batch: &mut Batch) {
-        place.events.store(batch.n_made(), Ordering::Release);
-        self.pass_on(batch);
-    }
-
-    /// Leaves the numbers first, and the lines then, for the same reason. Says when that was.
-    fn hand_over(&self, place: &Place<L>, worker: &mut Worker<L>) -> Instant {
-        let (turned, (events, engine)) = (monotonic(), worker.numbers());
-        place.events.store(events, Ordering::Release);
-        {
-            let mut left = locked(&place.left);
-            (left.turned, left.engine) = (turned, engine);
-        }
-        self.pass_on_all(&mut worker.batch);
-        turned
     }
 }
 
@@ -325,6 +253,3 @@ fn locked(left: &Mutex<Left>) -> MutexGuard<'_, Left> {
 const OVERDUE: Duration = Duration::from_secs(2);
 /// How often the first says that it turns: seldom, because it is a system call.
 const POSTPONE_EVERY: Duration = Duration::from_millis(500);
-/// How long lines are waited for: a tenth of what a ring of 8 MiB holds at 250,000 exchanges of 800
-/// bytes a second is gone by then beyond the fill mark.
-const CARRIED_MILLIS_MAX: u32 = 10;

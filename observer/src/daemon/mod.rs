@@ -247,7 +247,6 @@ where
             worker.batch.push_stats(&account, now());
         }
         shared.pass_on_all(&mut worker.batch);
-        shared.carries_nothing();
         let mut sinks = shared.sinks();
         if tell(sinks.news(), orders) {
             return Ok(());

@@ -31,7 +31,7 @@ pub struct Live {
 
 /// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
 /// carries the DTH bit (RFC 9401) on flows that are not HTTP. Whoever asks for more than one ring
-/// serves the others ([`Live::take_lanes`]).
+/// serves each of them ([`Live::take_lanes`]).
 pub fn start(
     config: &config::Capture,
     body_prefix: u32,
@@ -88,7 +88,7 @@ impl Live {
         self.capture.elsewhere().namespaces.len()
     }
 
-    /// The rings behind the first, and who turns for them. Taken once.
+    /// The rings, where there are several, and who turns for them. Taken once.
     pub fn take_lanes(&mut self) -> (Vec<(Lane, Loan)>, Arc<Loans>) {
         let lanes = self.capture.take_lanes().into_iter();
         let late = self.late_for_lanes();

@@ -1,5 +1,6 @@
 //! One ring on its way to one engine: its reader, the clock, a handle on the flow table. Lanes share
-//! nothing but that table, which each asks about its own flows alone.
+//! nothing but that table, which each asks about its own flows alone. And one that has no ring, and
+//! waits for several.
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
@@ -10,11 +11,11 @@ use super::CaptureError;
 use super::clock::Clock;
 use super::flows::Flows;
 use super::loan::{Bell, Loan, Loans};
-use super::ring::{Polled, Reader, Ring};
+use super::ring::{Polled, Reader, Ring, RingBell};
 use crate::decode::decode;
 use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 
-/// A further ring of a [`super::Capture`] and all that a thread of its own needs to serve it.
+/// A ring of a [`super::Capture`] and all that a thread of its own needs to serve it.
 pub struct Lane {
     reader: Reader,
     flows: Flows,
@@ -30,26 +31,36 @@ pub(super) struct Common {
 }
 
 impl Lane {
-    /// The first ring's. What is behind `links` ends its waits.
-    pub(super) fn first(
+    /// The only ring's. What is behind `links` ends its waits.
+    pub(super) fn alone(
         ring: Ring,
-        others: &[Ring],
         flows: Flows,
         links: RawFd,
         common: &Common,
     ) -> Result<Self, CaptureError> {
-        Ok(Self::new(Reader::first(ring, others, links, &common.loans)?, flows, common))
+        Ok(Self::new(Reader::alone(ring, links, &common.loans)?, flows, common))
     }
 
-    /// Another ring's, and what its own worker and the first need to take turns.
-    pub(super) fn other(
+    /// One that waits for all of several rings, woken by `bell`.
+    pub(super) fn for_all(
+        rings: &[Ring],
+        bell: RingBell,
+        flows: Flows,
+        links: RawFd,
+        common: &Common,
+    ) -> Result<Self, CaptureError> {
+        Ok(Self::new(Reader::for_all(rings, bell, links, &common.loans)?, flows, common))
+    }
+
+    /// One of several rings', and what its own worker and the first need to take turns.
+    pub(super) fn of_many(
         ring: Ring,
         number: u32,
         flows: Flows,
         common: &Common,
     ) -> Result<(Self, Loan), CaptureError> {
         let call = Arc::new(Bell::new().map_err(CaptureError::system("make an eventfd"))?);
-        let reader = Reader::other(ring, Arc::clone(&call), &common.loans)?;
+        let reader = Reader::of_many(ring, Arc::clone(&call), &common.loans)?;
         let bell = reader.bell().map_err(CaptureError::system("duplicate a descriptor"))?;
         let loan = common.loans.loan(number, call, Some(bell));
         Ok((Self::new(reader, flows, common), loan))

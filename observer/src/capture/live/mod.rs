@@ -62,7 +62,7 @@ pub struct Capture {
     tap: Tap,
     elsewhere: Option<Follower>,
     links: Links,
-    /// The first ring.
+    /// The only ring, or what waits for all of them.
     first: Lane,
     others: Vec<(Lane, Loan)>,
     loans: Arc<Loans>,
@@ -127,16 +127,19 @@ impl Capture {
         let (clock, undecodable) = (Clock::new(), Arc::new(AtomicU64::new(0)));
         let reconcile_ns = u64::try_from(options.reconcile.as_nanos()).unwrap_or(u64::MAX);
         let reconcile_due = clock.now().after(reconcile_ns);
-        let mut rings = object.take_rings();
-        if rings.is_empty() {
-            return Err(CaptureError::Incomplete(config::RINGS));
-        }
-        let others = rings.split_off(1);
-        let ring = rings.remove(0);
+        let mut rings = object.rings()?;
         let common = Common { clock, undecodable, loans };
-        let first = Lane::first(ring, &others, object.flows.again()?, links.fd(), &common)?;
-        let lane = |(number, ring)| Lane::other(ring, number, object.flows.again()?, &common);
-        let others = (1..).zip(others).map(lane).collect::<Result<_, _>>()?;
+        let flows = object.flows.again()?;
+        let first = match rings.pop() {
+            None => return Err(CaptureError::Incomplete(config::RINGS)),
+            Some(ring) if rings.is_empty() => Lane::alone(ring, flows, links.fd(), &common)?,
+            Some(ring) => {
+                rings.push(ring);
+                Lane::for_all(&rings, object.bell()?, flows, links.fd(), &common)?
+            }
+        };
+        let lane = |(number, ring)| Lane::of_many(ring, number, object.flows.again()?, &common);
+        let others = (0..).zip(rings).map(lane).collect::<Result<_, _>>()?;
         let Common { undecodable, loans, .. } = common;
         Ok(Self {
             first,
@@ -179,8 +182,8 @@ impl Capture {
         Ok(polled.n_records)
     }
 
-    /// The rings behind the first, which [`Capture::poll`] reads: whoever takes them serves each, or
-    /// loses what they hold.
+    /// The rings, where there are several; [`Capture::poll`] reads one that is alone. Whoever takes
+    /// them serves each, or loses what they hold.
     pub fn take_lanes(&mut self) -> Vec<(Lane, Loan)> {
         std::mem::take(&mut self.others)
     }

@@ -6,28 +6,31 @@
 //! wake-up per batch, an idle one pays nothing, and where a record comes now and then it is not
 //! waited for others for long.
 //!
-//! The reader of the first ring sleeps for all rings that are on loan to it ([`Loans`]): a record on
-//! any of them wakes it. The others only tick: who has nothing to do lends its ring.
+//! Where there are several rings, one reader has none: it waits for what comes on those that are on
+//! loan ([`Loans`]), and a record on any of them wakes it. The readers of rings only tick then: who
+//! has nothing to do lends its ring.
 
 mod consumer;
 mod mapping;
 mod maps;
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use self::consumer::Look;
+use self::consumer::{Consumer, Look};
 use self::mapping::Mapping;
 use super::loan::{self, Bell, Loans};
 use super::{CaptureError, clock};
 
-pub use self::maps::{Layout, Ring};
+pub use self::maps::{Layout, Ring, RingBell};
 
 pub(super) struct Reader {
-    ring: Ring,
+    /// What it reads, if it is not there to wait for others.
+    records: Option<Consumer<Mapping>>,
+    bell: RingBell,
     /// Watches the bell for wake-ups alone (edge-triggered): a look at the ring would end every
     /// sleep at the first record.
     ticker: OwnedFd,
@@ -35,8 +38,8 @@ pub(super) struct Reader {
     call: Call,
     /// and one that has something to say, or [`loan::NONE`].
     beside: RawFd,
-    /// The rings that it may sleep for: its own and, if it is the first, those on loan. Empty where
-    /// it never sleeps.
+    /// The rings that it may sleep for: the only one, or those that are on loan. Empty where it never
+    /// sleeps.
     looks: Vec<Look<Mapping>>,
     loans: Arc<Loans>,
     /// The last look found the ring empty at its end.
@@ -55,67 +58,91 @@ pub(super) struct Polled {
 }
 
 /// What ends a reader's waits without a word.
-pub(super) enum Call {
-    /// The first reader's: a ring was lent to it.
+enum Call {
+    /// A ring was lent.
     Nudge,
     Own(Arc<Bell>),
 }
 
 impl Reader {
-    /// The reader of the first ring, which may have to look after `others`.
-    pub(super) fn first(
+    /// The reader of the only ring.
+    pub(super) fn alone(
         ring: Ring,
-        others: &[Ring],
         beside: RawFd,
         loans: &Arc<Loans>,
     ) -> Result<Self, CaptureError> {
-        let rings = std::iter::once(&ring).chain(others);
-        let looks = rings.map(|ring| ring.records.look()).collect();
-        Self::new(ring, Call::Nudge, beside, looks, loans)
+        let Ring { records, bell } = ring;
+        let looks = vec![records.look()];
+        Self::new(Some(records), bell, Call::Nudge, beside, looks, loans)
     }
 
-    /// The reader of another ring, whose waits `call` ends.
-    pub(super) fn other(
+    /// One that waits for what comes on those of the rings that are on loan, and reads none.
+    pub(super) fn for_all(
+        rings: &[Ring],
+        bell: RingBell,
+        beside: RawFd,
+        loans: &Arc<Loans>,
+    ) -> Result<Self, CaptureError> {
+        let looks = rings.iter().map(|ring| ring.records.look()).collect();
+        Self::new(None, bell, Call::Nudge, beside, looks, loans)
+    }
+
+    /// The reader of one of several rings, whose waits `call` ends.
+    pub(super) fn of_many(
         ring: Ring,
         call: Arc<Bell>,
         loans: &Arc<Loans>,
     ) -> Result<Self, CaptureError> {
-        Self::new(ring, Call::Own(call), loan::NONE, Vec::new(), loans)
+        let Ring { records, bell } = ring;
+        Self::new(Some(records), bell, Call::Own(call), loan::NONE, Vec::new(), loans)
     }
 
     fn new(
-        ring: Ring,
+        records: Option<Consumer<Mapping>>,
+        bell: RingBell,
         call: Call,
         beside: RawFd,
         looks: Vec<Look<Mapping>>,
         loans: &Arc<Loans>,
     ) -> Result<Self, CaptureError> {
         let loans = Arc::clone(loans);
-        let ticker = ticker(fd(&ring), call.bell(&loans).fd(), beside)
+        let ticker = ticker(bell.fd().as_raw_fd(), call.bell(&loans).fd(), beside)
             .map_err(CaptureError::system("watch the ring with epoll"))?;
-        let (caught_up, is_ticking, interrupted) = (true, false, false);
-        Ok(Self { ring, ticker, call, beside, looks, loans, caught_up, is_ticking, interrupted })
+        Ok(Self {
+            records,
+            bell,
+            ticker,
+            call,
+            beside,
+            looks,
+            loans,
+            caught_up: true,
+            is_ticking: false,
+            interrupted: false,
+        })
     }
 
     /// What rings past the fill mark.
     pub(super) fn bell(&self) -> io::Result<OwnedFd> {
-        self.ring.bell_map.fd().as_fd().try_clone_to_owned()
+        self.bell.fd().try_clone_to_owned()
     }
 
     /// Whether [`Reader::take`] would hand out something.
     pub(super) fn has_more(&self) -> bool {
-        self.ring.records.has_more()
+        self.records.as_ref().is_some_and(Consumer::has_more)
     }
 
     /// Hands out what is there, for whoever looks after this ring while its own reader rests.
     pub(super) fn take(&mut self, sink: impl FnMut(&[u8])) -> usize {
-        self.ring.records.drain(BATCH, sink)
+        self.records.as_mut().map_or(0, |records| records.drain(BATCH, sink))
     }
 
     /// Its own reader is back, and looks before it waits.
     pub(super) fn come_back(&mut self) {
-        self.ring.bell.silence();
-        self.ring.records.memory().sleeps().store(0, Ordering::SeqCst);
+        self.bell.silence();
+        if let Some(records) = &self.records {
+            records.memory().sleeps().store(0, Ordering::SeqCst);
+        }
         self.caught_up = false;
     }
 
@@ -149,7 +176,7 @@ impl Reader {
             }
             woken.beside
         };
-        let n_records = self.ring.records.drain(BATCH, sink);
+        let n_records = self.take(sink);
         self.caught_up = n_records < BATCH;
         self.is_ticking = n_records > 0;
         Ok(Polled { n_records, beside })
@@ -178,7 +205,7 @@ impl Reader {
         let n = self.waited(i32::try_from(n).unwrap_or(-1))?;
         let has = |token| events.iter().take(n).any(|event| { event.u64 } == token);
         if has(TOKEN_RING) {
-            self.ring.bell.silence();
+            self.bell.silence();
         }
         if has(TOKEN_CALL) {
             self.call.bell(&self.loans).silence();
@@ -195,8 +222,8 @@ impl Reader {
     /// this one for nothing.
     fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         let timeout = timeout.min(SLEEP_MAX);
-        self.ring.bell.silence();
-        let bell = u64::from(self.ring.records.memory().number()) + 1;
+        self.bell.silence();
+        let bell = u64::from(self.bell.number) + 1;
         let said =
             self.sleeps_for().map(|ring| ring.memory().sleeps().swap(bell, Ordering::SeqCst));
         let was_asleep = said.fold(true, |all, said| all & (said != 0));
@@ -213,15 +240,14 @@ impl Reader {
     }
 
     fn sleeps_for(&self) -> impl Iterator<Item = &Look<Mapping>> {
-        let own = self.ring.records.memory().number();
-        let is_ours = move |number| number == own || self.loans.is_lent(number);
+        let is_ours = |number| self.records.is_some() || self.loans.is_lent(number);
         self.looks.iter().filter(move |ring| is_ours(ring.memory().number()))
     }
 
     /// Waits until the bell rings, a ring is lent, or the other descriptor has something.
     fn wait(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         let call = self.call.bell(&self.loans).fd();
-        let mut fds = [fd(&self.ring), call, self.beside].map(|fd| libc::pollfd {
+        let mut fds = [self.bell.fd().as_raw_fd(), call, self.beside].map(|fd| libc::pollfd {
             fd,
             events: libc::POLLIN,
             revents: 0,
@@ -264,10 +290,6 @@ struct Woken {
     /// Something may be on a ring.
     ring: bool,
     beside: bool,
-}
-
-fn fd(ring: &Ring) -> RawFd {
-    ring.bell_map.fd().as_fd().as_raw_fd()
 }
 
 fn ticker(ring: RawFd, call: RawFd, beside: RawFd) -> io::Result<OwnedFd> {
