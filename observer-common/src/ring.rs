@@ -32,8 +32,10 @@ pub struct Places {
     pub to_line: [u64; 7],
     /// Up to where the reader has given room back.
     pub consumed: u64,
-    /// 1 while the reader sleeps on an empty ring and wants to be woken by the next record. On the
-    /// same line: the programs look at both for every record, and the reader seldom writes either.
+    /// Not 0 while whoever reads sleeps on an empty ring and wants to be woken by the next record:
+    /// the number of the bell to ring, and one, because one reader may look after several rings. On
+    /// the same line: the programs look at both for every record, and the reader seldom writes
+    /// either.
     pub sleeps: u64,
     pub to_end: [u64; 6],
 }

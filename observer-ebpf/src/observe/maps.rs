@@ -27,11 +27,11 @@ pub static RINGS: Array<Block> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 pub static PLACES: Array<Places> = Array::with_max_entries(RINGS_MAX, BPF_F_MMAPABLE);
 
 /// What wakes a reader: a ring of the kernel's that nothing is kept in. User space makes one for each
-/// ring.
+/// ring, and one more for who sleeps for all of them.
 pub type Bell = RingBuf<u64, 4096>;
 
 #[btf_map]
-pub static BELLS: ArrayOfMaps<Bell, { RINGS_MAX as usize }> = ArrayOfMaps::new();
+pub static BELLS: ArrayOfMaps<Bell, { RINGS_MAX as usize + 1 }> = ArrayOfMaps::new();
 
 #[map]
 pub static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(65536, 0);

@@ -10,7 +10,8 @@ use crate::maps::{BELLS, FILL_MARK};
 
 /// Wakes the reader when it sleeps, and while the ring is filled past the mark. A wake-up per record
 /// would cost a busy server a fifth of its throughput. How full the ring is, is looked at by whose
-/// record reaches into the next sixteenth of the mark.
+/// record reaches into the next sixteenth of the mark. A reader that sleeps for several rings says
+/// which bell is its own; past the mark the ring's own bell is rung, whoever reads it now.
 ///
 /// Both come after the record is on the ring. The reader sets the flag first and looks at the ring
 /// then, so one of the two sees the other.
@@ -18,6 +19,7 @@ use crate::maps::{BELLS, FILL_MARK};
 pub fn wake(places: *mut Places, number: u32, position: u64, counters: &mut Counters) {
     let end = counters.produced;
     let mark = FILL_MARK.load();
+    let mut number = number;
     // SAFETY: the value of an array is always there.
     let (consumed, sleeps) = unsafe { (&raw const (*places).consumed, &raw mut (*places).sleeps) };
     // SAFETY: as above.
@@ -26,9 +28,11 @@ pub fn wake(places: *mut Places, number: u32, position: u64, counters: &mut Coun
     };
     // SAFETY: as above.
     unsafe {
-        if sleeps.read_volatile() != 0 {
+        let sleeper = sleeps.read_volatile();
+        if sleeper != 0 {
             cold_path();
             sleeps.write_volatile(0);
+            number = (sleeper - 1) as u32;
             is_due = true;
         }
     }

@@ -290,7 +290,7 @@ fn alone(args: &TailArgs, mut out: Output<File>, stop: &AtomicBool) -> Result<()
     let mut failed = Ok(());
     while done.is_continue() && !limits.reached() {
         // All at the end of a turn: it is a person who reads, or a pipe that may wait.
-        failed = worker.turn(limits.left(), |_| {});
+        failed = worker.turn(limits.left(), |_| {}).map(drop);
         if failed.is_err() {
             break;
         }

@@ -7,6 +7,7 @@
 
 mod govern;
 mod lanes;
+mod pace;
 mod reload;
 mod systemd;
 pub mod worker;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use self::govern::Govern;
-use self::lanes::{Lanes, Shared};
+use self::lanes::{Guests, Lanes, Shared};
 use self::reload::Reloaded;
 use self::systemd::Manager;
 use self::worker::Worker;
@@ -99,14 +100,14 @@ pub fn run(config: &Config, orders: &Orders<'_>) -> anyhow::Result<Snapshot> {
             let status = format!("watching {} interfaces", source.n_interfaces());
             let manager = Manager::from_environment();
             manager.ready(&status);
-            let (lanes, bell) = source.take_lanes();
-            let lane = |lane| {
+            let (lanes, loans) = source.take_lanes();
+            let lane = |(lane, loan)| {
                 let mut worker = Worker::new(lane, engine.clone());
                 worker.metrics = metrics.as_ref().map(Metrics::again);
-                worker
+                (worker, loan)
             };
             let workers = lanes.into_iter().map(lane).collect();
-            let lanes = Lanes { workers, bell: Some(bell) };
+            let lanes = Lanes { workers, loans };
             let mut worker = Worker::new(source, engine);
             worker.metrics = metrics;
             serve(worker, lanes, sinks, manager, config.clone(), orders)
@@ -152,21 +153,20 @@ where
     S: Source<Error: Into<anyhow::Error>>,
     L: Source<Error: Into<anyhow::Error>> + Send,
 {
-    let Lanes { workers, bell } = lanes;
-    let shared = Shared::new(sinks, workers.len(), config.http.headers);
+    let shared = Shared::new(sinks, lanes, config.http.headers);
     let failed = std::thread::scope(|scope| {
-        for (number, lane) in workers.into_iter().enumerate() {
+        for number in 0..shared.n_lanes() {
             let (shared, thread) = (&shared, std::thread::Builder::new().name("worker".to_owned()));
-            let work = move || lanes::work(lane, number, shared);
+            let work = move || shared.work(number);
             if let Err(err) = thread.spawn_scoped(scope, work) {
-                shared.stop(bell.as_deref());
+                shared.stop();
                 return Err(err.into());
             }
         }
         let failed = turn(&mut worker, &shared, &mut manager, &mut config, orders);
         manager.stopping();
         worker.detach();
-        shared.stop(bell.as_deref());
+        shared.stop();
         failed
     });
     let last = end_well(worker, shared, config.shutdown.deadline, orders);
@@ -174,19 +174,24 @@ where
 }
 
 /// The loop of the daemon: a turn of the worker, clients, statistics when due, lines when due.
-fn turn<S: Source<Error: Into<anyhow::Error>>>(
+fn turn<S, L>(
     worker: &mut Worker<S>,
-    shared: &Shared,
+    shared: &Shared<L>,
     manager: &mut Manager,
     config: &mut Config,
     orders: &Orders<'_>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<()>
+where
+    S: Source<Error: Into<anyhow::Error>>,
+    L: Source<Error: Into<anyhow::Error>> + Send,
+{
     let start = monotonic();
     let mut stats_due = start + config.stats.interval;
     let end = orders.duration.map(|duration| start + duration);
     let mut govern = Govern::new(config);
     // What a reload has done, to be said when the sinks and every worker follow it.
     let mut reloaded: Option<Reloaded> = None;
+    let mut guests = Guests::default();
     loop {
         let moment = monotonic();
         if orders.stop.load(Ordering::Relaxed) || end.is_some_and(|end| moment >= end) {
@@ -223,8 +228,9 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
             manager.ready("reloaded");
         }
         let due = end.map_or(stats_due, |end| end.min(stats_due));
-        let most = due.saturating_duration_since(moment);
+        let most = due.saturating_duration_since(moment).min(guests.patience());
         worker.turn(most, |batch| shared.pass_on(batch)).map_err(Into::into)?;
+        shared.turn_for_others(worker, &mut guests, moment)?;
         if let Some(err) = shared.take_failure() {
             return Err(err);
         }
@@ -253,9 +259,9 @@ fn turn<S: Source<Error: Into<anyhow::Error>>>(
 
 /// What is half done is reported as it stands, then the account: what it says of each sink is what
 /// became of every event before it. The last numbers, which include itself, are returned.
-fn end_well<S: Source>(
+fn end_well<S: Source, L>(
     mut worker: Worker<S>,
-    shared: Shared,
+    shared: Shared<L>,
     patience: Duration,
     orders: &Orders<'_>,
 ) -> Snapshot {

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::capture::live::{Bell, Loans};
 use crate::config;
 use crate::drive::Place;
 use crate::event::stats::Ledger;
@@ -94,7 +95,14 @@ fn orders<'a>(stop: &'a AtomicBool, reload: &'a AtomicBool) -> Orders<'a> {
 
 /// No worker beside the first.
 fn alone() -> Lanes<Script<'static>> {
-    Lanes { workers: Vec::new(), bell: None }
+    lanes(Vec::new())
+}
+
+/// Such workers beside the first, with rings that nothing is on.
+fn lanes<L>(workers: Vec<Worker<L>>) -> Lanes<L> {
+    let loans = Loans::new().unwrap();
+    let loan = |number| loans.loan(number, Bell::new().unwrap().into(), None);
+    Lanes { workers: workers.into_iter().zip((1..).map(loan)).collect(), loans }
 }
 
 /// Runs the loop for `turns`, writing to a file; its lines and the result.
@@ -233,7 +241,7 @@ fn the_workers_beside_the_first_write_to_the_same_file_and_count_in_the_same_acc
         Worker::new(source, pipeline::Config::default())
     };
     // They go on until they are told to end.
-    let lanes = Lanes { workers: (0..3).map(|_| script(u32::MAX)).collect(), bell: None };
+    let lanes = lanes((0..3).map(|_| script(u32::MAX)).collect());
     let sinks = Sinks::open(&[config::sinks::Sink::plain(path.clone())]).unwrap();
     let manager = Manager::from_environment();
     let last = serve(script(2), lanes, sinks, manager, Config::default(), &orders).unwrap();
@@ -258,10 +266,85 @@ fn a_worker_that_fails_ends_the_daemon_with_its_error() {
         let source = Script { turns: Cell::new(turns), sent: false, stop, fails, clock_shift: 0 };
         Worker::new(source, pipeline::Config::default())
     };
-    let lanes = Lanes { workers: vec![script(3, &beside, true)], bell: None };
+    let lanes = lanes(vec![script(3, &beside, true)]);
     let sinks = Sinks::open(&[]).unwrap();
     let manager = Manager::from_environment();
     let first = script(u32::MAX, &stop, false);
     let result = serve(first, lanes, sinks, manager, Config::default(), &orders);
     assert_eq!(result.unwrap_err().to_string(), "the ring has gone");
+}
+
+/// Much, for as long as the first worker takes it; nothing for the ring's own; and then the end.
+struct Passed<'a> {
+    is_back: &'a AtomicBool,
+    stop: &'a AtomicBool,
+    times_passed: u32,
+}
+
+impl Source for Passed<'_> {
+    type Error = anyhow::Error;
+
+    fn take(&mut self, mut handle: impl FnMut(&Segment<'_>)) -> anyhow::Result<usize> {
+        if self.times_passed > 0 {
+            self.is_back.store(true, Ordering::Relaxed);
+            self.stop.store(true, Ordering::Relaxed);
+            return Ok(0);
+        }
+        (0..500).for_each(|_| exchange().iter().for_each(&mut handle));
+        Ok(1000)
+    }
+
+    fn poll(&mut self, _: Duration, _: impl FnMut(&Segment<'_>)) -> anyhow::Result<usize> {
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(0)
+    }
+
+    fn come_back(&mut self) {
+        self.times_passed += 1;
+    }
+
+    fn detach(&mut self) {}
+
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    fn clock_shift(&self) -> i64 {
+        0
+    }
+
+    fn apply(&mut self, _: crate::segment::Directive) {}
+
+    fn new_names(&mut self, _: impl FnMut(Place, Option<&str>)) {}
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(Ledger::default())
+    }
+}
+
+#[test]
+fn a_ring_goes_to_its_own_worker_while_much_comes_and_back_when_it_is_little() {
+    let (stop, reload, is_back) = (AtomicBool::new(false), AtomicBool::new(false), false.into());
+    // Should nobody pass it on.
+    let orders = Orders { duration: Some(Duration::from_secs(30)), ..orders(&stop, &reload) };
+    let passed = Passed { is_back: &is_back, stop: &stop, times_passed: 0 };
+    let lanes = lanes(vec![Worker::new(passed, pipeline::Config::default())]);
+    let first = Script {
+        turns: Cell::new(u32::MAX),
+        sent: true,
+        stop: &stop,
+        fails: false,
+        clock_shift: 0,
+    };
+    let first = Worker::new(first, pipeline::Config::default());
+    let manager = Manager::from_environment();
+    let sinks = Sinks::open(&[]).unwrap();
+    let last = serve(first, lanes, sinks, manager, Config::default(), &orders).unwrap();
+    assert!(is_back.load(Ordering::Relaxed), "it was never passed on, or never came back");
+    let engine = last.engine.unwrap();
+    assert!(engine["segments"] >= 1000 && engine["exchanges"] == 1, "{engine:?}");
 }

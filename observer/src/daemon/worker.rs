@@ -30,17 +30,37 @@ impl<S: Source> Worker<S> {
     /// Polls the source once and runs the engine over what came. Takes `most` when nothing comes, and
     /// never more than [`IDLE`], so that the caller gets to look at what others ask of it; a signal
     /// ends it at once. `pass_on` is called whenever the batch has a full piece, while its bytes are in
-    /// the caches.
+    /// the caches. Says how many segments came.
     pub fn turn(
         &mut self,
         most: Duration,
         mut pass_on: impl FnMut(&mut Batch),
-    ) -> Result<(), S::Error> {
+    ) -> Result<usize, S::Error> {
         let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
         let patience = drive.patience(most.min(IDLE));
-        drive.turn(patience, |event| take(&event, batch, metrics, &mut pass_on))?;
-        Ok(())
+        drive.turn(patience, |event| take(&event, batch, metrics, &mut pass_on))
+    }
+
+    /// Turns for another worker, without waiting: its source and its engine, this one's lines, by this
+    /// one's clock. The lines stay here, whole pieces too.
+    pub fn turn_for<L: Source>(&mut self, other: &mut Worker<L>) -> Result<usize, L::Error> {
+        let Self { drive, batch, metrics, .. } = self;
+        let n_segments = other.drive.visit(|event| take(&event, batch, metrics, &mut |_| {}))?;
+        if n_segments > 0 {
+            drive.source_mut().keep_ticking();
+        }
+        Ok(n_segments)
+    }
+
+    /// How long until its engine has something to do.
+    pub fn patience(&self) -> Duration {
+        self.drive.patience(IDLE)
+    }
+
+    /// From here on it turns for itself again.
+    pub fn come_back(&mut self) {
+        self.drive.source_mut().come_back();
     }
 
     /// Whether later events tell of every header field.
@@ -103,6 +123,6 @@ fn take(
     }
 }
 
-/// The longest wait for segments: a look a second at clients, sinks and the service manager. With two
-/// workers that is two wake-ups a second on an idle machine.
+/// The longest wait for segments: a look a second at clients, sinks and the service manager, by the
+/// first worker for all.
 const IDLE: Duration = Duration::from_secs(1);

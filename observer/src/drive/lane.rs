@@ -1,5 +1,5 @@
-//! The rings behind a capture's first as sources of their own. What the first learns of interfaces
-//! reaches them here.
+//! The rings of a capture, where it has several, as sources of their own. What it learns of
+//! interfaces reaches them here.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub struct Lane {
 /// Whom to ask for a name while segments come.
 #[derive(Clone)]
 pub(super) struct LateSources {
-    /// Nobody but lanes has to: the first ring is read by who attaches.
+    /// Nobody but lanes has to: a ring that is alone is read by who attaches.
     pub(super) own: Option<OwnNames>,
     pub(super) elsewhere: Option<ElsewhereNames>,
 }
@@ -118,6 +118,18 @@ impl Source for Lane {
         handle: impl FnMut(&Segment<'_>),
     ) -> Result<usize, CaptureError> {
         self.lane.poll(timeout, handle)
+    }
+
+    fn take(&mut self, handle: impl FnMut(&Segment<'_>)) -> Result<usize, CaptureError> {
+        Ok(self.lane.take(handle))
+    }
+
+    fn has_more(&self) -> bool {
+        self.lane.has_more()
+    }
+
+    fn come_back(&mut self) {
+        self.lane.come_back();
     }
 
     fn now(&self) -> Timestamp {

@@ -10,7 +10,8 @@ use super::lane::{LateSources, Names, Versions, late_names, tell_changes};
 use super::{LateNames, Place, Source};
 use crate::capture::interfaces;
 use crate::capture::live::{
-    self, Backend, Bell, Capture, CaptureError, Filtered, HostFilter, Interfaces, Lost, Options,
+    self, Backend, Capture, CaptureError, Filtered, HostFilter, Interfaces, Loan, Loans, Lost,
+    Options,
 };
 use crate::config;
 use crate::event::stats::Ledger;
@@ -30,7 +31,7 @@ pub struct Live {
 
 /// Attaches to the kernel. `body_prefix` bytes of each body are wanted; with `watch_dth` also what
 /// carries the DTH bit (RFC 9401) on flows that are not HTTP. Whoever asks for more than one ring
-/// serves the others ([`Live::take_lanes`]).
+/// serves each of them ([`Live::take_lanes`]).
 pub fn start(
     config: &config::Capture,
     body_prefix: u32,
@@ -87,12 +88,12 @@ impl Live {
         self.capture.elsewhere().namespaces.len()
     }
 
-    /// The rings behind the first, and what ends their waits. Taken once.
-    pub fn take_lanes(&mut self) -> (Vec<Lane>, Arc<Bell>) {
+    /// The rings, where there are several, and who turns for them. Taken once.
+    pub fn take_lanes(&mut self) -> (Vec<(Lane, Loan)>, Arc<Loans>) {
         let lanes = self.capture.take_lanes().into_iter();
         let late = self.late_for_lanes();
-        let lane = |lane| Lane::new(lane, &self.names, late.clone());
-        (lanes.map(lane).collect(), self.capture.bell())
+        let lane = |(lane, loan)| (Lane::new(lane, &self.names, late.clone()), loan);
+        (lanes.map(lane).collect(), self.capture.loans())
     }
 
     /// The capture itself knows every interface of this namespace that its own ring shows.
@@ -129,6 +130,10 @@ impl Source for Live {
         handle: impl FnMut(&Segment<'_>),
     ) -> Result<usize, CaptureError> {
         self.capture.poll(timeout, handle)
+    }
+
+    fn keep_ticking(&mut self) {
+        self.capture.keep_ticking();
     }
 
     fn now(&self) -> Timestamp {

@@ -21,6 +21,23 @@ pub trait Source {
         handle: impl FnMut(&Segment<'_>),
     ) -> Result<usize, Self::Error>;
 
+    /// Hands over what is there, and waits for nothing.
+    fn take(&mut self, handle: impl FnMut(&Segment<'_>)) -> Result<usize, Self::Error> {
+        self.poll(Duration::ZERO, handle)
+    }
+
+    /// Whether [`Source::take`] would hand over something.
+    fn has_more(&self) -> bool {
+        true
+    }
+
+    /// Whoever polls from here on is another than who took before.
+    fn come_back(&mut self) {}
+
+    /// Something came from another source that whoever polls this one looks after as well: more is
+    /// likely to come.
+    fn keep_ticking(&mut self) {}
+
     /// Tells the names of places that have come, changed or gone since the last call.
     fn new_names(&mut self, tell: impl FnMut(Place, Option<&str>));
 
@@ -87,20 +104,41 @@ impl<S: Source> Drive<S> {
     pub fn turn(
         &mut self,
         patience: Duration,
+        handle: impl FnMut(Event),
+    ) -> Result<usize, S::Error> {
+        self.run(Some(patience), handle)
+    }
+
+    /// The same without waiting; and nothing at all where nothing came and nothing is due.
+    pub fn visit(&mut self, handle: impl FnMut(Event)) -> Result<usize, S::Error> {
+        let is_due = self.engine.poll_timeout().is_some_and(|due| due <= self.source.now());
+        match is_due || self.source.has_more() {
+            true => self.run(None, handle),
+            false => Ok(0),
+        }
+    }
+
+    fn run(
+        &mut self,
+        patience: Option<Duration>,
         mut handle: impl FnMut(Event),
     ) -> Result<usize, S::Error> {
         let Self { source, engine, .. } = self;
         source.new_names(|place, name| tell(engine, place, name));
         let late_names = source.late_names();
         let (mut last, mut known) = (None, None);
-        let n_segments = source.poll(patience, |segment| {
+        let each = |segment: &Segment<'_>| {
             if let Some(late_names) = &late_names {
                 learn(engine, &segment.origin, late_names, &mut known);
             }
             engine.handle_segment(segment);
             drain(engine, &mut handle);
             last = Some(segment.time);
-        })?;
+        };
+        let n_segments = match patience {
+            Some(patience) => source.poll(patience, each)?,
+            None => source.take(each)?,
+        };
         while let Some(directive) = engine.poll_directive() {
             source.apply(directive);
         }
@@ -116,6 +154,10 @@ impl<S: Source> Drive<S> {
 
     pub fn source(&self) -> &S {
         &self.source
+    }
+
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
     }
 
     /// How long the next turn may wait before the engine has something to do; `most` where it has

@@ -20,7 +20,7 @@ mod spool;
 mod stall;
 mod target;
 
-pub use self::outlet::Outlets;
+pub use self::outlet::{MostAtOnce, Outlets};
 pub use self::set::{News, OpenError, Sinks};
 
 use std::collections::VecDeque;

@@ -36,10 +36,10 @@ pub struct Outlets {
 }
 
 impl Outlets {
-    /// Gives lines to every sink.
-    pub fn give(&self, lines: &Arc<Lines>) {
+    /// Gives lines to every sink, on behalf of a worker that can wait for so much.
+    pub fn give(&self, lines: &Arc<Lines>, most: MostAtOnce) {
         let list = self.list.read().unwrap_or_else(PoisonError::into_inner);
-        list.iter().for_each(|outlet| outlet.give(lines));
+        list.iter().for_each(|outlet| outlet.give(lines, most));
     }
 
     /// Whether clients of the control socket want lines as well.
@@ -67,15 +67,15 @@ impl Outlet {
         Self { queue, target, notices, when_full, said_full: Mutex::default() }
     }
 
-    pub(super) fn give(&self, lines: &Arc<Lines>) {
-        if !self.write(lines) && self.queue.push(lines) {
+    pub(super) fn give(&self, lines: &Arc<Lines>, most: MostAtOnce) {
+        if !self.write(lines, most) && self.queue.push(lines) {
             self.say_full();
         }
     }
 
     /// Writes the lines, if this is the moment for it.
-    fn write(&self, lines: &Arc<Lines>) -> bool {
-        if lines.bytes().len() > MOST_AT_ONCE {
+    fn write(&self, lines: &Arc<Lines>, most: MostAtOnce) -> bool {
+        if lines.bytes().len() > most.0 {
             return false;
         }
         // Whoever holds it now finds in the queue what is pushed there.
@@ -88,7 +88,7 @@ impl Outlet {
         let mut lines = Arc::clone(lines);
         for n_others in 0.. {
             let written = self.write_to(&mut *target, &lines);
-            let most = if n_others < MOST_FOR_OTHERS { MOST_AT_ONCE } else { 0 };
+            let most = if n_others < MOST_FOR_OTHERS { most.0 } else { 0 };
             let Some(more) = self.queue.returned(written, most) else { break };
             lines = more;
         }
@@ -143,11 +143,20 @@ impl std::fmt::Debug for Outlet {
     }
 }
 
-/// Where a turn makes more than this, it comes to the sink's thread: nobody but the disk knows how
-/// long a write will take, and meanwhile the worker's ring fills. At 32 KiB a turn of 8 ms, some
-/// 6,000 exchanges a second, a ring of 8 MiB holds what comes in two seconds; and the more there is to
-/// write, the less it matters that a thread has to be woken for it.
-const MOST_AT_ONCE: usize = 32 << 10;
+/// How large a piece a worker writes itself; a larger one comes to the sink's thread.
+#[derive(Clone, Copy, Debug)]
+pub struct MostAtOnce(usize);
+
+impl MostAtOnce {
+    /// For a worker whose ring fills meanwhile: nobody but the disk knows how long a write will take.
+    /// At 32 KiB a turn of 8 ms, some 6,000 exchanges a second, a ring of 8 MiB holds what comes in two
+    /// seconds.
+    pub const FOR_WHO_READS: Self = Self(32 << 10);
+    /// For a worker behind which others take over every ring when it is held up. What it hands to
+    /// another thread costs twice: its bytes have to move to another CPU.
+    pub const FOR_WHO_CAN_WAIT: Self = Self(usize::MAX);
+}
+
 /// Pieces that one worker writes for others before its own ring has its turn again.
 const MOST_FOR_OTHERS: u32 = 2;
 const MINUTE: Duration = Duration::from_secs(60);

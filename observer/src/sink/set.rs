@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::monotonic;
 use super::control::Tails;
-use super::outlet::{Outlet, Outlets};
+use super::outlet::{MostAtOnce, Outlet, Outlets};
 use super::queue::{Overflow, Queue};
 use super::runner::{Notice, Notices, Runner};
 use super::spool::Spool;
@@ -89,7 +89,7 @@ impl Sinks {
     pub fn write(&mut self, batch: &mut Batch, now: Timestamp) {
         let outlets = self.outlets();
         batch.pass_on_all(|lines| {
-            outlets.give(lines);
+            outlets.give(lines, MostAtOnce::FOR_WHO_READS);
             self.tell_tails(lines, now);
         });
     }

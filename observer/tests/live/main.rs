@@ -22,6 +22,7 @@ mod go;
 mod governor;
 mod hotplug;
 mod killed;
+mod lanes;
 mod ledger;
 mod load;
 mod metrics;

@@ -1,8 +1,8 @@
 //! One ring on its way to one engine: its reader, the clock, a handle on the flow table. Lanes share
-//! nothing but that table, which each asks about its own flows alone.
+//! nothing but that table, which each asks about its own flows alone. And one that has no ring, and
+//! waits for several.
 
-use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,35 +10,69 @@ use std::time::Duration;
 use super::CaptureError;
 use super::clock::Clock;
 use super::flows::Flows;
-use super::ring::{Polled, Reader, Ring};
+use super::loan::{Bell, Loan, Loans};
+use super::ring::{Polled, Reader, Ring, RingBell};
 use crate::decode::decode;
 use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 
-/// A further ring of a [`super::Capture`] and all that a thread of its own needs to serve it.
+/// A ring of a [`super::Capture`] and all that a thread of its own needs to serve it.
 pub struct Lane {
     reader: Reader,
     flows: Flows,
     clock: Clock,
     undecodable: Arc<AtomicU64>,
-    /// What the reader watches beside the ring.
-    _bell: Arc<Bell>,
+}
+
+/// What is the same for all lanes.
+pub(super) struct Common {
+    pub(super) clock: Clock,
+    pub(super) undecodable: Arc<AtomicU64>,
+    pub(super) loans: Arc<Loans>,
 }
 
 impl Lane {
-    /// `bell` ends a wait, and so does what is behind `links`, where that is given instead.
-    pub(super) fn new(
+    /// The only ring's. What is behind `links` ends its waits.
+    pub(super) fn alone(
         ring: Ring,
         flows: Flows,
-        clock: Clock,
-        undecodable: Arc<AtomicU64>,
-        bell: &Arc<Bell>,
-        links: Option<RawFd>,
+        links: RawFd,
+        common: &Common,
     ) -> Result<Self, CaptureError> {
-        let reader = Reader::new(ring, links.unwrap_or_else(|| bell.0.as_raw_fd()))?;
-        Ok(Self { reader, flows, clock, undecodable, _bell: Arc::clone(bell) })
+        Ok(Self::new(Reader::alone(ring, links, &common.loans)?, flows, common))
     }
 
-    /// As [`super::Capture::poll`]; ended early by the [`Bell`].
+    /// One that waits for all of several rings, woken by `bell`.
+    pub(super) fn for_all(
+        rings: &[Ring],
+        bell: RingBell,
+        flows: Flows,
+        links: RawFd,
+        common: &Common,
+    ) -> Result<Self, CaptureError> {
+        Ok(Self::new(Reader::for_all(rings, bell, links, &common.loans)?, flows, common))
+    }
+
+    /// One of several rings', and what its own worker and the first need to take turns.
+    pub(super) fn of_many(
+        ring: Ring,
+        number: u32,
+        flows: Flows,
+        common: &Common,
+    ) -> Result<(Self, Loan), CaptureError> {
+        let call = Arc::new(Bell::new().map_err(CaptureError::system("make an eventfd"))?);
+        let reader = Reader::of_many(ring, Arc::clone(&call), &common.loans)?;
+        let bell = reader.bell().map_err(CaptureError::system("duplicate a descriptor"))?;
+        let loan = common.loans.loan(number, call, Some(bell));
+        Ok((Self::new(reader, flows, common), loan))
+    }
+
+    fn new(reader: Reader, flows: Flows, common: &Common) -> Self {
+        let Common { clock, ref undecodable, .. } = *common;
+        Self { reader, flows, clock, undecodable: Arc::clone(undecodable) }
+    }
+
+    /// As [`super::Capture::poll`], but it waits until the next tick at most; ended early by
+    /// [`Loan::call`].
     pub fn poll(
         &mut self,
         timeout: Duration,
@@ -50,18 +84,30 @@ impl Lane {
     pub(super) fn poll_beside(
         &mut self,
         timeout: Duration,
-        mut sink: impl FnMut(&Segment<'_>),
+        sink: impl FnMut(&Segment<'_>),
     ) -> Result<Polled, CaptureError> {
         self.clock.refresh();
-        let offset = self.clock.offset();
-        let undecodable = &self.undecodable;
-        self.reader.poll(timeout, |record| match decode(record, offset) {
-            Ok(segment) => sink(&segment),
-            // Cannot happen while both sides are built together; counted, not believed.
-            Err(_) => {
-                undecodable.fetch_add(1, Ordering::Relaxed);
-            }
-        })
+        self.reader.poll(timeout, decoded(self.clock, &self.undecodable, sink))
+    }
+
+    /// Hands over what waits, as [`Lane::poll`] does, and waits for nothing.
+    pub fn take(&mut self, sink: impl FnMut(&Segment<'_>)) -> usize {
+        self.clock.refresh();
+        self.reader.take(decoded(self.clock, &self.undecodable, sink))
+    }
+
+    /// Whether [`Lane::take`] would hand over something.
+    pub fn has_more(&self) -> bool {
+        self.reader.has_more()
+    }
+
+    /// To be called when the ring's own worker takes it back.
+    pub fn come_back(&mut self) {
+        self.reader.come_back();
+    }
+
+    pub(super) fn keep_ticking(&mut self) {
+        self.reader.keep_ticking();
     }
 
     /// As [`super::Capture::now`].
@@ -91,23 +137,17 @@ impl Lane {
     }
 }
 
-/// Ends the waits of all lanes, from when it is struck.
-pub struct Bell(OwnedFd);
-
-impl Bell {
-    pub(super) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the result is checked.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+fn decoded(
+    clock: Clock,
+    undecodable: &AtomicU64,
+    mut sink: impl FnMut(&Segment<'_>),
+) -> impl FnMut(&[u8]) {
+    let offset = clock.offset();
+    move |record| match decode(record, offset) {
+        Ok(segment) => sink(&segment),
+        // Cannot happen while both sides are built together; counted, not believed.
+        Err(_) => {
+            undecodable.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: the descriptor is new and nobody else's.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    pub fn strike(&self) {
-        let one = 1u64;
-        // SAFETY: eight bytes, as eventfd(2) wants them. It fails only when it has rung very often.
-        unsafe { libc::write(self.0.as_raw_fd(), (&raw const one).cast(), 8) };
     }
 }

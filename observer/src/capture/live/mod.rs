@@ -13,6 +13,7 @@ mod follow;
 mod lane;
 mod ledger;
 mod links;
+mod loan;
 mod marker;
 mod names;
 mod netlink;
@@ -34,9 +35,10 @@ use std::time::Duration;
 
 pub use error::CaptureError;
 pub(crate) use error::with_causes;
-pub use lane::{Bell, Lane};
+pub use lane::Lane;
 pub use ledger::{Filtered, Ledger, Lost};
 pub use links::Interface;
+pub use loan::{Bell, Loan, Loans};
 pub use marker::{Marked, Marker, Selection};
 pub use names::OwnNames;
 pub use netns::{Elsewhere, ElsewhereNames};
@@ -47,6 +49,7 @@ use observer_common::config;
 use crate::capture::interfaces;
 use crate::segment::{Directive, FlowKey, Segment, Timestamp};
 use clock::Clock;
+use lane::Common;
 use links::Links;
 use netns::Follower;
 use object::Object;
@@ -59,10 +62,10 @@ pub struct Capture {
     tap: Tap,
     elsewhere: Option<Follower>,
     links: Links,
-    /// The first ring.
+    /// The only ring, or what waits for all of them.
     first: Lane,
-    others: Vec<Lane>,
-    bell: Arc<Bell>,
+    others: Vec<(Lane, Loan)>,
+    loans: Arc<Loans>,
     object: Object,
     wanted: Interfaces,
     is_detached: bool,
@@ -120,24 +123,28 @@ impl Capture {
             Tap::Tc(taps) => chosen.into_iter().filter(|link| taps.holds(link.ifindex)).collect(),
             Tap::Socket(_) => chosen,
         };
-        let bell = Arc::new(Bell::new().map_err(CaptureError::system("make an eventfd"))?);
+        let loans = Loans::new().map_err(CaptureError::system("make a timerfd and an eventfd"))?;
         let (clock, undecodable) = (Clock::new(), Arc::new(AtomicU64::new(0)));
         let reconcile_ns = u64::try_from(options.reconcile.as_nanos()).unwrap_or(u64::MAX);
         let reconcile_due = clock.now().after(reconcile_ns);
-        // The first watches the links, all others the bell.
-        let mut links_fd = Some(links.fd());
-        let rings = object.take_rings();
-        let lane = |ring| {
-            let flows = object.flows.again()?;
-            Lane::new(ring, flows, clock, Arc::clone(&undecodable), &bell, links_fd.take())
+        let mut rings = object.rings()?;
+        let common = Common { clock, undecodable, loans };
+        let flows = object.flows.again()?;
+        let first = match rings.pop() {
+            None => return Err(CaptureError::Incomplete(config::RINGS)),
+            Some(ring) if rings.is_empty() => Lane::alone(ring, flows, links.fd(), &common)?,
+            Some(ring) => {
+                rings.push(ring);
+                Lane::for_all(&rings, object.bell()?, flows, links.fd(), &common)?
+            }
         };
-        let mut lanes = rings.into_iter().map(lane);
-        let first = lanes.next().ok_or(CaptureError::Incomplete(config::RINGS))??;
-        let others = lanes.collect::<Result<_, _>>()?;
+        let lane = |(number, ring)| Lane::of_many(ring, number, object.flows.again()?, &common);
+        let others = (0..).zip(rings).map(lane).collect::<Result<_, _>>()?;
+        let Common { undecodable, loans, .. } = common;
         Ok(Self {
             first,
             others,
-            bell,
+            loans,
             tap,
             elsewhere,
             links,
@@ -175,15 +182,22 @@ impl Capture {
         Ok(polled.n_records)
     }
 
-    /// The rings behind the first, which [`Capture::poll`] reads: whoever takes them serves each, or
-    /// loses what they hold.
-    pub fn take_lanes(&mut self) -> Vec<Lane> {
+    /// The rings, where there are several; [`Capture::poll`] reads one that is alone. Whoever takes
+    /// them serves each, or loses what they hold.
+    pub fn take_lanes(&mut self) -> Vec<(Lane, Loan)> {
         std::mem::take(&mut self.others)
     }
 
-    /// What ends the waits of those that were taken.
-    pub fn bell(&self) -> Arc<Bell> {
-        Arc::clone(&self.bell)
+    /// What all lanes share. While rings are on loan, [`Capture::poll`] waits for what comes on them
+    /// as well, and hands over none of it.
+    pub fn loans(&self) -> Arc<Loans> {
+        Arc::clone(&self.loans)
+    }
+
+    /// Something came on a ring that is on loan: more is likely to come, so that the next
+    /// [`Capture::poll`] waits for the next tick.
+    pub fn keep_ticking(&mut self) {
+        self.first.keep_ticking();
     }
 
     /// The capture's time now: that of segments seen at this moment.

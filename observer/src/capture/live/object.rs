@@ -12,7 +12,7 @@ use observer_common::stats::Counters;
 
 use super::flows::Flows;
 use super::netns::Hall;
-use super::ring::{Layout, Ring};
+use super::ring::{Layout, Ring, RingBell};
 use super::survey::version;
 use super::{Backend, CaptureError, HostFilter, Ledger, Options, privileges};
 
@@ -25,7 +25,7 @@ pub(super) struct Object {
     stats: PerCpuArray<MapData, Wire<Counters>>,
     stats_fd: OwnedFd,
     sampling: Array<MapData, u32>,
-    rings: Vec<Ring>,
+    layout: Layout,
 }
 
 /// A type that both sides share, as plain bytes.
@@ -53,8 +53,7 @@ impl Object {
         let stats = take(&mut ebpf, config::STATS)?;
         let stats_fd = descriptor(&stats, config::STATS)?;
         let sampling = take(&mut ebpf, config::SAMPLING)?.try_into()?;
-        let rings = layout.rings(&mut ebpf)?;
-        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling, rings })
+        Ok(Self { ebpf, flows, stats: stats.try_into()?, stats_fd, sampling, layout })
     }
 
     pub(super) fn load_tc(&mut self) -> Result<(), CaptureError> {
@@ -85,9 +84,14 @@ impl Object {
         program.try_into().map_err(|source| CaptureError::Program { program: name, source })
     }
 
-    /// The rings, for whoever reads them.
-    pub(super) fn take_rings(&mut self) -> Vec<Ring> {
-        std::mem::take(&mut self.rings)
+    /// The rings, for whoever reads them; to be made once.
+    pub(super) fn rings(&mut self) -> Result<Vec<Ring>, CaptureError> {
+        self.layout.rings(&mut self.ebpf)
+    }
+
+    /// A bell beside theirs, for who sleeps for all of them.
+    pub(super) fn bell(&mut self) -> Result<RingBell, CaptureError> {
+        self.layout.bell(&mut self.ebpf)
     }
 
     /// Opens the classifiers, once they are loaded, to entrances.

@@ -75,7 +75,7 @@ impl Rig {
 
 fn give(outlet: &Outlet, text: &str) {
     let n_events = text.matches('\n').count() as u64;
-    outlet.give(&Arc::new(Lines::of(text.into(), n_events)));
+    outlet.give(&Arc::new(Lines::of(text.into(), n_events)), MostAtOnce::FOR_WHO_READS);
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod recorder;
 pub(crate) mod server;
+pub(crate) mod threads;
 pub(crate) mod tls;
 pub(crate) mod wait;
 

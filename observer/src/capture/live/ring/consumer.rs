@@ -66,6 +66,14 @@ impl<M: Memory> Consumer<M> {
         n_records
     }
 
+    /// A look at the ring for somebody who does not read it.
+    pub(super) fn look(&self) -> Look<M>
+    where
+        M: Clone,
+    {
+        Look { memory: self.memory.clone(), key: self.key }
+    }
+
     /// Whether a record waits.
     pub(super) fn has_more(&self) -> bool {
         self.next().is_some()
@@ -74,10 +82,7 @@ impl<M: Memory> Consumer<M> {
     /// Where the next record is, if it is whole: then its seal is there, and the bytes are, which
     /// were written before it.
     fn next(&self) -> Option<usize> {
-        let (block, offset) = place(self.position, self.memory.size());
-        let at = block as usize * STRIDE as usize + offset as usize;
-        let found = self.memory.word(at).load(Ordering::Acquire);
-        (found == seal(self.position, self.key)).then_some(at)
+        find(&self.memory, self.key, self.position)
     }
 
     fn give_back(&mut self) {
@@ -87,6 +92,31 @@ impl<M: Memory> Consumer<M> {
             self.given_back = self.position;
         }
     }
+}
+
+/// Looks whether somebody else has something to read.
+pub(super) struct Look<M> {
+    memory: M,
+    key: u64,
+}
+
+impl<M: Memory> Look<M> {
+    pub(super) fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Whether a record waits behind what was given back: right while nobody reads.
+    pub(super) fn has_more(&self) -> bool {
+        let position = self.memory.consumed().load(Ordering::Acquire);
+        find(&self.memory, self.key, position).is_some()
+    }
+}
+
+/// Where the record at `position` is, if it is whole.
+fn find(memory: &impl Memory, key: u64, position: u64) -> Option<usize> {
+    let (block, offset) = place(position, memory.size());
+    let at = block as usize * STRIDE as usize + offset as usize;
+    (memory.word(at).load(Ordering::Acquire) == seal(position, key)).then_some(at)
 }
 
 /// A hundred records and more,

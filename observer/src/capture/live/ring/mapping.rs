@@ -35,6 +35,7 @@ impl Shared {
 }
 
 /// The memory of one ring.
+#[derive(Clone)]
 pub(super) struct Mapping {
     shared: Arc<Shared>,
     number: u32,
@@ -52,7 +53,12 @@ impl Mapping {
         unsafe { self.shared.places.start.byte_add(at).cast().as_ref() }
     }
 
-    /// 1 while the reader sleeps.
+    /// Which of the rings.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Not 0 while whoever reads it sleeps.
     pub(super) fn sleeps(&self) -> &AtomicU64 {
         self.place(std::mem::offset_of!(Places, sleeps))
     }

@@ -25,8 +25,14 @@ pub struct Layout {
 /// One ring, and what wakes its reader.
 pub struct Ring {
     pub(super) records: Consumer<Mapping>,
-    pub(super) bell_map: MapData,
-    pub(super) bell: Bell,
+    pub(super) bell: RingBell,
+}
+
+/// What programs wake a reader with.
+pub struct RingBell {
+    pub(super) number: u32,
+    map: MapData,
+    bell: Bell,
 }
 
 impl Layout {
@@ -55,20 +61,41 @@ impl Layout {
         let places = array(ebpf, config::PLACES)?;
         let shared = Shared::new(rings, places, self.n_rings, self.size);
         let shared = Arc::new(shared.map_err(CaptureError::system("map the rings"))?);
+        let make = |number| {
+            let mapping = Mapping::new(Arc::clone(&shared), number);
+            let records = Consumer::new(mapping, self.key);
+            Ok(Ring { records, bell: RingBell::new(ebpf, number)? })
+        };
+        (0..self.n_rings).map(make).collect()
+    }
+
+    /// The bell of a reader that has no ring, and sleeps for all of them; to be made once.
+    pub fn bell(&self, ebpf: &mut Ebpf) -> Result<RingBell, CaptureError> {
+        RingBell::new(ebpf, self.n_rings)
+    }
+}
+
+impl RingBell {
+    fn new(ebpf: &mut Ebpf, number: u32) -> Result<Self, CaptureError> {
         let slots = ebpf.map_mut(config::BELLS).ok_or(CaptureError::Incomplete(config::BELLS))?;
         let mut slots: ArrayOfMaps<&mut MapData, MapData> = slots.try_into()?;
         let n_bytes = page().ok().and_then(|page| u32::try_from(page).ok()).unwrap_or(RING_MIN);
-        let make = |number| {
-            let kind = MapType::RingBuf as u32;
-            let map = aya_obj::Map::new_from_params(kind, 0, 0, n_bytes, 0);
-            let bell_map = MapData::create(map, "BELL", None)?;
-            slots.set(number, &bell_map, 0)?;
-            let bell = Bell::new(bell_map.fd().as_fd());
-            let bell = bell.map_err(CaptureError::system("map the bell of a ring"))?;
-            let mapping = Mapping::new(Arc::clone(&shared), number);
-            Ok(Ring { records: Consumer::new(mapping, self.key), bell_map, bell })
-        };
-        (0..self.n_rings).map(make).collect()
+        let kind = MapType::RingBuf as u32;
+        let map = aya_obj::Map::new_from_params(kind, 0, 0, n_bytes, 0);
+        let map = MapData::create(map, "BELL", None)?;
+        slots.set(number, &map, 0)?;
+        let bell = Bell::new(map.fd().as_fd());
+        let bell = bell.map_err(CaptureError::system("map the bell of a ring"))?;
+        Ok(Self { number, map, bell })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.map.fd().as_fd()
+    }
+
+    /// From here on only what rings after this counts.
+    pub(super) fn silence(&self) {
+        self.bell.silence();
     }
 }
 
