@@ -39,7 +39,7 @@ impl<S: Source> Worker<S> {
         let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
         let patience = drive.patience(most.min(IDLE));
-        drive.turn(patience, |event| take(&event, batch, metrics, &mut pass_on))?;
+        drive.turn(patience, |event| take(event, batch, metrics, &mut pass_on))?;
         Ok(())
     }
 
@@ -74,7 +74,7 @@ impl<S: Source> Worker<S> {
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self, mut pass_on: impl FnMut(&mut Batch)) {
         let Self { drive, batch, metrics, .. } = self;
-        drive.finish(|event| take(&event, batch, metrics, &mut pass_on));
+        drive.finish(|event| take(event, batch, metrics, &mut pass_on));
     }
 
     /// Lines made, and the engine's counters.
@@ -90,17 +90,18 @@ impl<S: Source> Worker<S> {
 }
 
 fn take(
-    event: &Event,
+    event: Event,
     batch: &mut Batch,
     metrics: &mut Option<Metrics>,
     pass_on: &mut impl FnMut(&mut Batch),
 ) {
     if let Some(metrics) = metrics {
-        metrics.count(event);
+        metrics.count(&event);
     }
-    if batch.push(event) {
+    if batch.push(&event) {
         pass_on(batch);
     }
+    event.give_back();
 }
 
 /// The longest wait for segments: a look a second at clients, sinks and the service manager. With two
