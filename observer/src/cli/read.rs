@@ -106,8 +106,12 @@ fn in_order(mut events: FileEvents, out: &Out) -> Done {
     let mut lines = Lines::to(out);
     let broke = loop {
         match events.next_event() {
-            Ok(Some(event)) if lines.push(&event).is_continue() => {}
-            Ok(_) => break None,
+            Ok(Some(event)) => {
+                if lines.push(event).is_break() {
+                    break None;
+                }
+            }
+            Ok(None) => break None,
             Err(err) => break Some(err),
         }
     };
@@ -117,7 +121,7 @@ fn in_order(mut events: FileEvents, out: &Out) -> Done {
 
 fn spread_out(mut reader: Reader, config: &Config, jobs: usize, out: &Out) -> Done {
     let mut lines: Vec<_> = (0..jobs).map(|_| Lines::to(out)).collect();
-    let handlers = lines.iter_mut().map(|lines| |event| lines.push(&event)).collect();
+    let handlers = lines.iter_mut().map(|lines| |event| lines.push(event)).collect();
     let Spread { stats, broke, .. } = spread(&mut reader, config, handlers);
     let written =
         lines.into_iter().map(Lines::finish).try_fold(ControlFlow::Continue(()), |all, one| {
@@ -143,9 +147,10 @@ impl<'a> Lines<'a> {
     }
 
     /// `Break` when the lines have nowhere to go.
-    fn push(&mut self, event: &Event) -> ControlFlow<()> {
-        self.writer.write(event, &mut self.lines);
+    fn push(&mut self, event: Event) -> ControlFlow<()> {
+        self.writer.write(&event, &mut self.lines);
         self.n_exchanges += u64::from(matches!(event, Event::Exchange(_)));
+        event.give_back();
         if self.lines.len() < BATCH { ControlFlow::Continue(()) } else { self.write() }
     }
 

@@ -39,14 +39,14 @@ impl<S: Source> Worker<S> {
         let Self { drive, batch, metrics, .. } = self;
         batch.set_clock_shift(drive.clock_shift());
         let patience = drive.patience(most.min(IDLE));
-        drive.turn(patience, |event| take(&event, batch, metrics, &mut pass_on))
+        drive.turn(patience, |event| take(event, batch, metrics, &mut pass_on))
     }
 
     /// Turns for another worker, without waiting: its source and its engine, this one's lines, by this
     /// one's clock. The lines stay here, whole pieces too.
     pub fn turn_for<L: Source>(&mut self, other: &mut Worker<L>) -> Result<usize, L::Error> {
         let Self { drive, batch, metrics, .. } = self;
-        let n_segments = other.drive.visit(|event| take(&event, batch, metrics, &mut |_| {}))?;
+        let n_segments = other.drive.visit(|event| take(event, batch, metrics, &mut |_| {}))?;
         if n_segments > 0 {
             drive.source_mut().keep_ticking();
         }
@@ -94,7 +94,7 @@ impl<S: Source> Worker<S> {
     /// Lets go of the traffic, takes what the source still holds, then ends every flow as it stands.
     pub fn finish(&mut self, mut pass_on: impl FnMut(&mut Batch)) {
         let Self { drive, batch, metrics, .. } = self;
-        drive.finish(|event| take(&event, batch, metrics, &mut pass_on));
+        drive.finish(|event| take(event, batch, metrics, &mut pass_on));
     }
 
     /// Lines made, and the engine's counters.
@@ -110,17 +110,18 @@ impl<S: Source> Worker<S> {
 }
 
 fn take(
-    event: &Event,
+    event: Event,
     batch: &mut Batch,
     metrics: &mut Option<Metrics>,
     pass_on: &mut impl FnMut(&mut Batch),
 ) {
     if let Some(metrics) = metrics {
-        metrics.count(event);
+        metrics.count(&event);
     }
-    if batch.push(event) {
+    if batch.push(&event) {
         pass_on(batch);
     }
+    event.give_back();
 }
 
 /// The longest wait for segments: a look a second at clients, sinks and the service manager, by the

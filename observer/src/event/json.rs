@@ -177,24 +177,58 @@ impl<'a> Json<'a> {
 
 /// Copies text in which nothing needs an escape (RFC 8259 §7), ASCII alone. Returns whether it was
 /// that. `to` is as long as `from`.
+#[inline]
 fn copy_plain(to: &mut [u8], from: &[u8]) -> bool {
-    let mut found = 0;
-    // Eight bytes a step; what is left over is copied with some of what was copied before.
-    if let (Some(last), Some(place)) = (from.last_chunk(), to.last_chunk_mut()) {
-        found |= escapes_in(*last);
+    // What is left over of whole steps is copied with some of what was copied before.
+    if let (Some(last), Some(place)) = (from.last_chunk::<16>(), to.last_chunk_mut()) {
+        let mut found = escapes_in_sixteen(*last);
         *place = *last;
-        for (word, place) in from.as_chunks().0.iter().zip(to.as_chunks_mut().0) {
-            found |= escapes_in(*word);
-            *place = *word;
+        for (bytes, place) in from.as_chunks().0.iter().zip(to.as_chunks_mut().0) {
+            let more = escapes_in_sixteen(*bytes);
+            found = std::array::from_fn(|i| found[i] | more[i]);
+            *place = *bytes;
         }
-    } else {
-        let mut word = [b' '; 8];
-        for ((byte, place), copy) in from.iter().zip(to).zip(&mut word) {
-            (*place, *copy) = (*byte, *byte);
-        }
-        found = escapes_in(word);
+        return found == [0; 16];
     }
+    copy_short(to, from)
+}
+
+/// The same of less than sixteen bytes: both ends, which overlap.
+#[inline]
+fn copy_short(to: &mut [u8], from: &[u8]) -> bool {
+    let found = if let Some((first, last)) = copy_ends::<8>(to, from) {
+        escapes_in(first) | escapes_in(last)
+    } else if let Some(([a, b, c, d], [e, f, g, h])) = copy_ends::<4>(to, from) {
+        escapes_in([a, b, c, d, e, f, g, h])
+    } else if let Some(([a, b], [c, d])) = copy_ends::<2>(to, from) {
+        escapes_in([a, b, c, d, b' ', b' ', b' ', b' '])
+    } else if let (Some(&byte), Some(place)) = (from.first(), to.first_mut()) {
+        *place = byte;
+        escapes_in([byte, b' ', b' ', b' ', b' ', b' ', b' ', b' '])
+    } else {
+        0
+    };
     found == 0
+}
+
+/// The first and the last `N` bytes, copied.
+#[inline(always)]
+fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) -> Option<([u8; N], [u8; N])> {
+    let (first, last) = (*from.first_chunk()?, *from.last_chunk()?);
+    *to.first_chunk_mut()? = first;
+    *to.last_chunk_mut()? = last;
+    Some((first, last))
+}
+
+/// Not zero in a byte that is a quotation mark, a backslash, a control character or not ASCII: a form
+/// that compilers make a few wide instructions of. As signed bytes, what is not ASCII is below the
+/// control characters.
+#[inline(always)]
+fn escapes_in_sixteen(bytes: [u8; 16]) -> [u8; 16] {
+    bytes.map(|byte| {
+        let is_control = (byte as i8) < b' ' as i8;
+        if is_control | (byte == b'"') | (byte == b'\\') { u8::MAX } else { 0 }
+    })
 }
 
 /// Not zero where a byte of the word is a quotation mark, a backslash, a control character or not
@@ -223,7 +257,7 @@ mod tests {
     #[test]
     fn every_byte_is_escaped_as_serde_escapes_it() {
         for byte in 0..=u8::MAX {
-            for n_before in 0..20 {
+            for n_before in 0..40 {
                 let mut bytes = vec![b'a'; n_before];
                 bytes.push(byte);
                 bytes.extend_from_slice(b"zz");

@@ -49,6 +49,14 @@ pub enum Event {
 }
 
 impl Event {
+    /// It was told: where its memory is worth keeping it is for events to come, of this thread. Who
+    /// drops an event instead does no harm.
+    pub fn give_back(self) {
+        if let Self::Exchange(exchange) = self {
+            exchange.give_back();
+        }
+    }
+
     /// Appends the event as one JSON object, without a line end. [`Writer`] is quicker for many.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         match self {

@@ -84,18 +84,16 @@ impl Default for Redactor {
 }
 
 impl Redactor {
-    /// Masks the secrets of `exchange` in place and returns the keys of what was masked.
-    pub fn redact(&self, exchange: &mut Exchange) -> Vec<Cow<'static, str>> {
-        let mut masked = Vec::new();
+    /// Masks the secrets of `exchange` in place and adds the keys of what was masked.
+    pub fn redact(&self, exchange: &mut Exchange, masked: &mut Vec<Cow<'static, str>>) {
         if !self.enabled {
-            return masked;
+            return;
         }
         let interim = exchange.interim.iter_mut();
         let messages = exchange.request.iter_mut().chain(interim).chain(&mut exchange.response);
         for message in messages {
-            redact_message(message, &mut masked);
+            redact_message(message, masked);
         }
-        masked
     }
 
     /// The same for a head that goes out on its own.

@@ -29,7 +29,7 @@ use self::rules::{
 
 pub use self::told::Told;
 use crate::http::Asked;
-use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Name, Pairing, Takeover};
+use crate::message::{Anomaly, Exchange, Failure, Mark, Message, Name, Pairing, Takeover, spare};
 use crate::segment::Offset;
 
 /// How the flow ended, seen from the exchanges that were open then.
@@ -134,11 +134,7 @@ impl Pairer {
             message.anomalies.insert(Anomaly::MalformedRequest);
         }
         let index = self.take_index();
-        // Written where it stays: a message is too large to be moved for nothing.
-        let exchange = Box::write(
-            Box::new_uninit(),
-            Exchange { request: Some(message), ..Exchange::new(index) },
-        );
+        let exchange = spare::begin_exchange(index, message);
         // Out of sync the missing responses may have been read by the client.
         let in_sync =
             !self.responses_lost && !unsure && self.pending.front().is_some_and(|p| !p.unsure);

@@ -52,10 +52,9 @@ pub struct Head {
     parts: Arc<Parts>,
 }
 
-/// What a head consists of but for its anomalies, which depend on what came before it too. The memory
-/// of its bytes and fields is used again when it is gone.
-#[derive(Debug, PartialEq, Eq)]
-struct Parts {
+/// What a head consists of but for its anomalies, which depend on what came before it too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
     raw: Vec<u8>,
     fields: Vec<Field>,
     start: StartLine,
@@ -74,6 +73,17 @@ impl Parts {
         let (start, names) = (NO_START, Names::default());
         let (places, repeated, has_marks) = ([0; Name::N], names, false);
         Self { raw, fields, start, names, places, repeated, has_marks }
+    }
+
+    /// Forgets all but its memory.
+    pub(super) fn clear(&mut self) {
+        self.raw.clear();
+        self.fields.clear();
+    }
+
+    /// It has some memory, and no more than so much.
+    pub(super) fn is_worth_keeping(&self, n_bytes: usize, n_fields: usize) -> bool {
+        (1..=n_bytes).contains(&self.raw.capacity()) && self.fields.capacity() <= n_fields
     }
 
     /// Says what the bytes and the fields that are there begin with.
@@ -101,27 +111,9 @@ impl Parts {
     }
 }
 
-impl Clone for Parts {
-    fn clone(&self) -> Self {
-        let Self { raw, fields, start, names, places, repeated, has_marks } = self;
-        let (mut own_raw, mut own_fields) = spare::take();
-        own_raw.extend_from_slice(raw);
-        own_fields.extend_from_slice(fields);
-        Self {
-            raw: own_raw,
-            fields: own_fields,
-            start: *start,
-            names: *names,
-            places: *places,
-            repeated: *repeated,
-            has_marks: *has_marks,
-        }
-    }
-}
-
-impl Drop for Parts {
-    fn drop(&mut self) {
-        spare::give_back(std::mem::take(&mut self.raw), std::mem::take(&mut self.fields));
+impl Default for Parts {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
     }
 }
 
@@ -129,35 +121,33 @@ impl Drop for Parts {
 const NO_START: StartLine =
     StartLine::Response { status: 0, reason: Span { start: 0, end: 0 }, version: Version::HTTP_11 };
 
-/// A head that is being read, in memory that an earlier one had.
-#[derive(Debug)]
-pub(crate) struct Draft(Parts);
-
-impl Draft {
-    pub(crate) fn new() -> Self {
-        let (raw, fields) = spare::take();
-        Self(Parts::new(raw, fields))
-    }
-
-    /// The fields so far; none at first.
-    pub(crate) fn fields(&mut self) -> &mut Vec<Field> {
-        &mut self.0.fields
-    }
-
-    /// The head of these bytes, of which the fields were found in, and with which nothing is wrong.
-    #[inline]
-    pub(crate) fn finish(mut self, raw: &[u8], start: StartLine) -> Head {
-        self.0.raw.extend_from_slice(raw);
-        self.0.begin_with(start);
-        Head { anomalies: Anomalies::default(), parts: Arc::new(self.0) }
-    }
-}
-
 impl Head {
     pub fn new(raw: Vec<u8>, start: StartLine, fields: Vec<Field>, anomalies: Anomalies) -> Self {
         let mut parts = Parts::new(raw, fields);
         parts.begin_with(start);
         Self { anomalies, parts: Arc::new(parts) }
+    }
+
+    /// The head that `read` finds, which puts its fields into room that an earlier one had and says what
+    /// it begins with and which bytes it is; nothing is wrong with it.
+    #[inline]
+    pub(crate) fn read_with<'a>(
+        read: impl FnOnce(&mut Vec<Field>) -> Option<(StartLine, &'a [u8])>,
+    ) -> Option<Self> {
+        let mut parts = spare::take_parts();
+        let own = Arc::get_mut(&mut parts)?;
+        let Some((start, raw)) = read(&mut own.fields) else {
+            spare::give_back_parts(parts);
+            return None;
+        };
+        own.raw.extend_from_slice(raw);
+        own.begin_with(start);
+        Some(Self { anomalies: Anomalies::default(), parts })
+    }
+
+    /// It is needed no more: what it consists of is for one to come.
+    pub(super) fn give_back(self) {
+        spare::give_back_parts(self.parts);
     }
 
     /// Its parts to change, which are its own from here on.

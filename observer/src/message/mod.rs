@@ -6,14 +6,13 @@ mod anomaly;
 mod head;
 mod name;
 mod pair;
-mod spare;
+pub(crate) mod spare;
 
 use std::fmt;
 
 use crate::segment::{Offset, Timestamp};
 
 pub use self::anomaly::{Anomalies, Anomaly};
-pub(crate) use self::head::Draft;
 pub use self::head::{Field, Head, Span, StartLine};
 pub use self::name::{Name, Names};
 pub use self::pair::{Exchange, Failure, Pairing, State, Takeover};

@@ -230,7 +230,7 @@ impl Output {
     /// flow's lost records when its exchange before this was told.
     fn push_exchange(
         &mut self,
-        mut exchange: Box<Exchange>,
+        exchange: Box<Exchange>,
         inside: &[u64],
         client: Side,
         facts: &Facts,
@@ -250,7 +250,6 @@ impl Output {
         // What impairs an exchange that is not whole may have been told with an earlier one too.
         let whole = exchange.pairing == Pairing::Exact && exchange.state == State::Complete;
         let lost_before = if whole { lost_before } else { 0 };
-        let redacted = self.config.redactor.redact(&mut exchange);
         let (ours, theirs) = (facts.half(client), facts.half(client.opposite()));
         let both = |f: fn(&HalfFacts) -> u32| f(ours).saturating_add(f(theirs));
         let mut flow = self.flow_facts(client, facts);
@@ -259,23 +258,16 @@ impl Output {
             let mut answers = exchange.interim.iter().chain(&exchange.response);
             flow.dth = (request, answers.any(|m| dth::is_flagged(Some(m), theirs.dth())));
         }
-        // Written where it stays.
-        let event = Box::write(
-            Box::new_uninit(),
-            HttpExchange {
-                exchange,
-                inside: inside.to_vec(),
-                flow,
-                integrity: Integrity {
-                    midstream: ours.midstream || theirs.midstream,
-                    overlap_conflicts: both(HalfFacts::overlap_conflicts),
-                    ring_loss: both(HalfFacts::records_lost).saturating_sub(lost_before),
-                    damaged_segments: both(HalfFacts::damaged),
-                },
-                headers: self.config.headers && !self.shed.headers,
-                redacted,
-            },
-        );
+        let integrity = Integrity {
+            midstream: ours.midstream || theirs.midstream,
+            overlap_conflicts: both(HalfFacts::overlap_conflicts),
+            ring_loss: both(HalfFacts::records_lost).saturating_sub(lost_before),
+            damaged_segments: both(HalfFacts::damaged),
+        };
+        let headers = self.config.headers && !self.shed.headers;
+        let mut event = HttpExchange::boxed(exchange, inside, flow, integrity, headers);
+        let HttpExchange { exchange, redacted, .. } = &mut *event;
+        self.config.redactor.redact(exchange, redacted);
         self.push(Event::Exchange(event));
     }
 

@@ -3,6 +3,7 @@
 mod line;
 mod memo;
 mod obs;
+mod spare;
 mod timing;
 pub(super) mod url;
 
@@ -16,7 +17,7 @@ use self::url::Url;
 use super::json::Json;
 use super::parts::ExchangeName;
 use super::room::Room;
-use crate::message::Exchange;
+use crate::message::{Exchange, spare as message_spare};
 use crate::segment::{Endpoint, Timestamp};
 
 /// What the flow tells beside the messages.
@@ -86,6 +87,32 @@ pub struct HttpExchange {
 const ROOM: usize = 1 << 10;
 
 impl HttpExchange {
+    /// The event, in memory of an earlier one if some waits; nothing is masked in it yet.
+    pub(crate) fn boxed(
+        exchange: Box<Exchange>,
+        inside: &[u64],
+        flow: FlowFacts,
+        integrity: Integrity,
+        headers: bool,
+    ) -> Box<Self> {
+        let Some(mut event) = spare::take() else {
+            // Written where it stays.
+            let (inside, redacted) = (inside.to_vec(), Vec::new());
+            let event = Self { exchange, inside, flow, integrity, headers, redacted };
+            return Box::write(Box::new_uninit(), event);
+        };
+        let empty = std::mem::replace(&mut event.exchange, exchange);
+        message_spare::give_back_empty(empty);
+        event.inside.extend_from_slice(inside);
+        (event.flow, event.integrity, event.headers) = (flow, integrity, headers);
+        event
+    }
+
+    /// It was told: its memory is for one to come.
+    pub(super) fn give_back(self: Box<Self>) {
+        spare::give_back(self);
+    }
+
     /// First byte of the request; where there is none, of the response.
     pub fn timestamp(&self) -> Timestamp {
         let exchange = &self.exchange;

@@ -34,6 +34,10 @@ fn read_with(
     fields: &mut Vec<Field>,
     may_know: bool,
 ) -> Option<(StartLine, usize)> {
+    // Places are kept in 32 bits.
+    if bytes.len() > u32::MAX as usize {
+        return None;
+    }
     let mut classes = Classes::new(bytes);
     let n_line = classes.printable_end(0);
     if n_line >= detect::MAX_START_LINE {
@@ -44,30 +48,42 @@ fn read_with(
         Role::Request => request_line(line)?,
         Role::Response => status_line(line)?,
     };
-    let mut at = behind_crlf(bytes, n_line)?;
-    let first_field = at;
+    let first_field = behind_crlf(bytes, n_line)?;
     if may_know && let Some(end) = known::find(bytes, first_field, role, fields) {
         return Some((start, end));
     }
+    let end = read_fields(bytes, first_field, &mut classes, fields)?;
+    if may_know {
+        known::remember(bytes, first_field, end, fields, role);
+    }
+    Some((start, end))
+}
+
+/// The fields from `at` on. Returns the place behind the empty line. Not inlined: it needs all
+/// registers for itself.
+#[inline(never)]
+fn read_fields(
+    bytes: &[u8],
+    mut at: usize,
+    classes: &mut Classes<'_>,
+    fields: &mut Vec<Field>,
+) -> Option<usize> {
     fields.reserve(USUAL_FIELDS);
     loop {
         let name_end = classes.name_end(at);
         if name_end == at {
-            let end = behind_crlf(bytes, at)?;
-            if may_know {
-                known::remember(bytes, first_field, end, fields, role);
-            }
-            return Some((start, end));
+            return behind_crlf(bytes, at);
         }
-        if bytes.get(name_end) != Some(&b':') || fields.len() >= MAX_PLAIN_FIELDS {
+        let (name, after) = bytes.get(at..)?.split_at_checked(name_end - at)?;
+        if after.first() != Some(&b':') || fields.len() >= MAX_PLAIN_FIELDS {
             return None;
         }
         let value = name_end + 1;
         let line_end = classes.printable_end(value);
         fields.push(Field {
-            name: span(at, name_end)?,
-            value: trimmed(bytes, value, line_end)?,
-            known: Name::of(bytes.get(at..name_end)?),
+            name: Span { start: at as u32, end: name_end as u32 },
+            value: trimmed(bytes, value, line_end),
+            known: Name::of(name),
         });
         at = behind_crlf(bytes, line_end)?;
     }
@@ -124,14 +140,31 @@ fn status_line(line: &[u8]) -> Option<StartLine> {
 
 /// The value between these places without the spaces around; where there is nothing else it is empty,
 /// and its place does not matter.
-fn trimmed(bytes: &[u8], mut start: usize, mut end: usize) -> Option<Span> {
-    while start < end && bytes.get(start) == Some(&b' ') {
-        start += 1;
+#[inline]
+fn trimmed(bytes: &[u8], start: usize, end: usize) -> Span {
+    // Nearly all have one space before them and none behind.
+    match bytes.get(start..end) {
+        Some([b' ', value @ ..]) if is_trimmed(value) => {
+            Span { start: start as u32 + 1, end: end as u32 }
+        }
+        Some(value) => trimmed_more(value, start),
+        None => Span::default(),
     }
-    while start < end && bytes.get(end - 1) == Some(&b' ') {
-        end -= 1;
+}
+
+#[inline(always)]
+fn is_trimmed(value: &[u8]) -> bool {
+    value.first().is_some_and(|&byte| byte != b' ') && value.last() != Some(&b' ')
+}
+
+#[cold]
+fn trimmed_more(value: &[u8], at: usize) -> Span {
+    let n_before = value.iter().take_while(|&&byte| byte == b' ').count();
+    let n_behind = value.iter().rev().take_while(|&&byte| byte == b' ').count();
+    if n_before == value.len() {
+        return Span::default();
     }
-    if start == end { Some(Span::default()) } else { span(start, end) }
+    Span { start: (at + n_before) as u32, end: (at + value.len() - n_behind) as u32 }
 }
 
 fn span(start: usize, end: usize) -> Option<Span> {

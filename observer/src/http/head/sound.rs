@@ -6,7 +6,7 @@ use super::super::gist::Gist;
 use super::super::{Role, detect};
 use super::whole::{self, Whole};
 use super::{check_names, plain, span_of, trim_line};
-use crate::message::{Anomalies, Anomaly, Draft, Field, Head, Name, Span, StartLine, Version};
+use crate::message::{Anomalies, Anomaly, Field, Head, Name, Span, StartLine, Version};
 
 /// The head at the start of `bytes`, where all of it is there and it is [`plain`]. One pass over the
 /// bytes, and one copy of them; none where they are known.
@@ -15,9 +15,10 @@ pub(in super::super) fn parse_plain(bytes: &[u8], role: Role) -> Option<Whole> {
     if let Some(known) = whole::find(bytes, role) {
         return Some(known);
     }
-    let mut draft = Draft::new();
-    let (start, end) = plain::read(bytes, role, draft.fields())?;
-    let head = draft.finish(bytes.get(..end)?, start);
+    let head = Head::read_with(|fields| {
+        let (start, end) = plain::read(bytes, role, fields)?;
+        Some((start, bytes.get(..end)?))
+    })?;
     let gist = Gist::of(&head, role);
     let whole = Whole { head, gist };
     whole::remember(bytes, &whole, role);
