@@ -155,7 +155,7 @@ pub(crate) struct RunArgs {
     /// File to append the events to; `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Rings, each with a worker of its own [default: one for every four CPUs, 2 to 16]
+    /// Rings, each with a worker of its own [default: one for every four CPUs, 2 to 16; with one CPU 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) rings: Option<u32>,
     /// Socket for `observer tail`

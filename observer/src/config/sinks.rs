@@ -332,7 +332,7 @@ pub(super) fn in_range(key: &str, value: u64, min: u64, max: u64) -> Result<(), 
 
 /// Some seconds of a busy server.
 const QUEUE_BYTES: u32 = 16 << 20;
-/// One piece of lines; see `sink`.
+/// Half a piece of lines: of those one is taken always, however large.
 const MIN_QUEUE: u64 = 64 << 10;
 const MAX_QUEUE: u64 = 1 << 30;
 const MIN_ROTATE: u64 = 4096;

@@ -23,6 +23,8 @@ pub(in crate::sink) struct FileTarget {
     /// For a regular file; others (a FIFO, a device) are only written to.
     rotation: Option<Rotation>,
     is_between_lines: bool,
+    /// How long the file was with the line that is cut.
+    len_when_cut: u64,
     /// It is a regular file on a disk of this host.
     is_local: bool,
     notices: Notices,
@@ -45,7 +47,15 @@ impl FileTarget {
         }
         let path = config.path.clone();
         let is_local = is_local(&file);
-        Ok(Self { path, file, rotation, is_between_lines: true, is_local, notices })
+        let (is_between_lines, len_when_cut) = (true, 0);
+        Ok(Self { path, file, rotation, is_between_lines, len_when_cut, is_local, notices })
+    }
+
+    /// Whether somebody has made the file shorter since a line in it was cut: the rest of that line
+    /// would stand there alone.
+    fn has_lost_its_cut_line(&self) -> bool {
+        !self.is_between_lines
+            && self.file.metadata().is_ok_and(|now| now.is_file() && now.len() < self.len_when_cut)
     }
 
     /// Makes room: rotates when that is due. How much of `lines` may go into this file now.
@@ -73,12 +83,21 @@ impl FileTarget {
 
 impl Target for FileTarget {
     fn write(&mut self, lines: &[u8]) -> Result<Taken, Failure> {
+        if self.has_lost_its_cut_line() {
+            self.is_between_lines = true;
+            let error =
+                io::Error::other("it was cut short behind half a line, which is written anew");
+            return Err(Failure::Broken { error, from_line_start: true });
+        }
         let share = self.share(lines);
         let lines = lines.get(..share).unwrap_or(lines);
         match self.file.write(lines) {
             Ok(0) => Err(broken(io::ErrorKind::WriteZero.into())),
             Ok(bytes) => {
                 self.is_between_lines = lines.get(..bytes).is_some_and(|l| l.ends_with(b"\n"));
+                if !self.is_between_lines {
+                    self.len_when_cut = self.file.metadata().map_or(0, |now| now.len());
+                }
                 if let Some(rotation) = &mut self.rotation {
                     rotation.grown(bytes as u64);
                 }
@@ -247,6 +266,25 @@ mod tests {
         let long = "x".repeat(3 * LOOK_BACK as usize);
         let cut = format!("a\n{{\"timestamp\":\"{long}");
         check_mended(&cut, "a\n", "cut off half an event");
+    }
+
+    #[test]
+    fn the_rest_of_a_line_does_not_follow_into_a_file_that_was_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events");
+        let (notices, _news) = Notices::channel("file");
+        let mut target = FileTarget::open(&config(&path), notices).unwrap();
+        // As a full disk leaves it.
+        target.write(b"a\n{\"half").unwrap();
+        target.write(b" and more").unwrap();
+        std::fs::write(&path, "").unwrap();
+        let refused = target.write(b" a line\"}\n");
+        assert!(
+            matches!(refused, Err(Failure::Broken { from_line_start: true, .. })),
+            "{refused:?}"
+        );
+        target.write(b"{\"half and more a line\"}\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"half and more a line\"}\n");
     }
 
     #[test]
