@@ -74,6 +74,7 @@ impl Half {
     /// It is: the stretch that was found with the head is left out.
     #[inline(always)]
     pub fn begin_body(&mut self) {
+        self.heads_apart = 1;
         self.skip = 1;
     }
 }

@@ -52,6 +52,7 @@ fn a_head_alone_is_waited_behind() {
         let stretch = (half.skip, half.skip_from, half.skip_until);
         assert_eq!(stretch, (1, body.wrapping_add(prefix), body.wrapping_add(10_000)));
         assert!(!half.may_begin_body(&segment(body, 7, 500), prefix), "said once");
+        assert!(half.may_begin(&segment(body.wrapping_add(10_000), 8, 100), LARGE));
     }
 }
 

@@ -13,6 +13,7 @@ mod harness;
 mod recipe;
 
 mod attach;
+mod bodies;
 mod capture_file;
 mod doctor;
 mod dth;
