@@ -51,7 +51,12 @@ impl<A: Application> Flow<A> {
         out: &mut A::Output,
     ) {
         if let Some(until) = segment.origin.skip_until {
-            self.half_mut(side).note_skip(until);
+            let half = self.half_mut(side);
+            if segment.payload_len > 0 {
+                // The first that is seen of a half may leave something out already.
+                half.anchor_midstream(segment.seq);
+            }
+            half.note_skip(until);
         }
         let last_seen = std::mem::replace(&mut self.half_mut(side).last_seen, segment.time);
         if let Some(acked) = acked {
