@@ -197,11 +197,13 @@ impl<L: Source<Error: Into<anyhow::Error>>> Shared<L> {
         &self,
         first: &mut Worker<S>,
         guests: &mut Guests,
-        moment: Instant,
     ) -> anyhow::Result<()> {
         if self.is_alone() {
             return Ok(());
         }
+        // Behind the wait: one of a second and the pause between two postponements are less than
+        // the time after which the first is overdue.
+        let moment = monotonic();
         if guests.postponed.is_none_or(|before| moment - before >= POSTPONE_EVERY) {
             self.loans.postpone(OVERDUE);
             guests.postponed = Some(moment);

@@ -230,7 +230,7 @@ where
         let due = end.map_or(stats_due, |end| end.min(stats_due));
         let most = due.saturating_duration_since(moment).min(guests.patience());
         worker.turn(most, |batch| shared.pass_on(batch)).map_err(Into::into)?;
-        shared.turn_for_others(worker, &mut guests, moment)?;
+        shared.turn_for_others(worker, &mut guests)?;
         if let Some(err) = shared.take_failure() {
             return Err(err);
         }
