@@ -18,7 +18,8 @@ use crate::skip::SKIP_MAX;
 mod tests;
 
 /// Segments and bodies below are copied: that costs less than to look. Of a half that sends heads
-/// apart from their bodies, and of the first message of each, shorter segments are looked at too.
+/// apart from their bodies, and of the first message of each, shorter segments are looked at too, for
+/// a head and nothing else.
 pub const LARGE: u32 = 2048;
 
 impl Half {
@@ -45,7 +46,9 @@ impl Half {
         }
         let n_body = tcp.payload_len - n_head;
         // Behind a shorter body another message begins in this segment.
-        if length < n_body as u64 || (tcp.payload_len < large && length < large as u64) {
+        let is_inside = length >= n_body as u64;
+        let is_worth_it = tcp.payload_len >= large || (n_body == 0 && length >= large as u64);
+        if !is_inside || !is_worth_it {
             return;
         }
         // A longer body is skipped as far as numbers go; user space goes on from there.
