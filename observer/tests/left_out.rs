@@ -3,6 +3,7 @@
 //! kernel's own code must give the same lines.
 
 #[path = "common/kernel.rs"]
+#[expect(dead_code, reason = "straight.rs loses records as well")]
 mod kernel;
 
 use kernel::{Kernel, Sent};
@@ -112,6 +113,9 @@ impl Wire {
             origin: Origin { skip_until: shown.skip_until, ..Origin::default() },
             ..segment
         });
+        while let Some(directive) = self.behind.poll_directive() {
+            self.kernel.obey(directive);
+        }
     }
 
     /// In pieces of these lengths, the rest in one; the head may be a piece of its own. The other end
