@@ -194,3 +194,30 @@ proptest! {
         prop_assert_eq!(lines(wire.whole, later), lines(wire.behind, later));
     }
 }
+
+/// Holds both against each other where these are the segments, the client's and the server's.
+#[track_caller]
+fn check(steps: &[(bool, &[u8])]) {
+    let mut wire = Wire::new(1000);
+    for (from_client, bytes) in steps {
+        wire.send(*from_client, TcpFlags::PSH.union(TcpFlags::ACK), bytes);
+    }
+    let later = wire.time.after(3_000_000_000);
+    assert_eq!(lines(wire.whole, later), lines(wire.behind, later));
+}
+
+#[test]
+fn a_request_in_place_of_a_refused_body_is_told() {
+    let refused = message("HTTP/1.1 417 Expectation Failed", 0, "");
+    let answer = message("HTTP/1.1 200 OK", 0, "");
+    let head =
+        b"POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
+    check(&[
+        (true, head),
+        (false, &refused),
+        (true, b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (false, &answer),
+        (true, &message("POST /c HTTP/1.1\r\nHost: a", 100_000, "x")),
+        (false, &answer),
+    ]);
+}

@@ -69,6 +69,12 @@ pub(super) fn asks_before_body(request: &Message) -> bool {
 }
 
 impl Pairer {
+    /// Whether the client asked before it sends the body that it announced, and has sent none of it
+    /// yet: another request may come in its place.
+    pub fn is_body_in_doubt(&self) -> bool {
+        self.request().is_some_and(asks_before_body)
+    }
+
     /// The index of the exchange that the next byte of a half belongs to; that the last one did,
     /// when the flow `is_over` to something else.
     pub fn index_at(&self, role: Role, is_over: bool) -> Option<u64> {

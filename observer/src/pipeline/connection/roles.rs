@@ -27,7 +27,8 @@ impl Connection {
         };
         let left = parser.as_ref().map_or(0, |parser| parser.body_left());
         let has_prefix = message.is_some_and(|m| m.body_bytes >= wanted as u64);
-        if left > 0 && has_prefix { Wish::Without(left) } else { Wish::All }
+        let is_body = role == Role::Response || !self.pairer.is_body_in_doubt();
+        if left > 0 && has_prefix && is_body { Wish::Without(left) } else { Wish::All }
     }
 
     /// What the sender's half carries. Where no handshake was seen, the first bytes that look like
