@@ -216,12 +216,13 @@ impl Part {
         self.before_body(self.end as u32)
     }
 
-    /// The end of the head where a body follows; 0 where what begins there would be a response behind
-    /// one to HEAD.
+    /// The end of the head where a body follows; 0 where what begins there is a response behind one to
+    /// HEAD, or may be because not enough of it lies in the part.
     #[inline(always)]
     fn before_body(&self, end: u32) -> u32 {
         let is_last = u64::from(end) >= self.n_bytes;
-        if !is_last && begins_response(self.eight(end)) { 0 } else { end }
+        let is_cut = end + BEGINNING_LEN > PART as u32;
+        if !is_last && (is_cut || begins_response(self.eight(end))) { 0 } else { end }
     }
 
     /// Whether the part begins with the head that is known, to its last byte.
@@ -330,6 +331,8 @@ const LETTERS_8: u64 = 0x2020_2020_2020_2020;
 
 /// `content-length:`
 const NAME_LEN: u32 = 15;
+/// `HTTP/1.`
+const BEGINNING_LEN: u32 = 7;
 /// Ten digits are 2³¹ and more; nobody's body takes more than 15.
 const DIGITS_MAX: u32 = 15;
 

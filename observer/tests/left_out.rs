@@ -221,3 +221,19 @@ fn a_request_in_place_of_a_refused_body_is_told() {
         (false, &answer),
     ]);
 }
+
+#[test]
+fn an_answer_behind_a_long_one_to_head_is_told() {
+    for n in 1000..1030 {
+        let mut answers = b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\nX: ".to_vec();
+        answers.resize(n, b'y');
+        answers.extend(b"\r\n\r\n");
+        answers.extend(message("HTTP/1.1 200 OK", 3000, "x"));
+        check(&[
+            (true, b"HEAD /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (false, &answers),
+            (true, b"GET /c HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (false, &message("HTTP/1.1 200 OK", 0, "")),
+        ]);
+    }
+}
