@@ -95,6 +95,6 @@ impl<L: Source<Error: Into<anyhow::Error>>> Shared<L> {
     }
 }
 
-/// How long lines are waited for: a tenth of what a ring of 8 MiB holds at 250,000 exchanges of 800
-/// bytes a second is gone by then beyond the fill mark.
+/// How long lines are waited for: at 250,000 exchanges of 800 bytes a second a quarter of a ring of
+/// 8 MiB fills meanwhile, beyond the eighth up to the fill mark.
 const CARRIED_MILLIS_MAX: u32 = 10;
