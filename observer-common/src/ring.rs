@@ -33,14 +33,24 @@ pub struct Places {
     /// Up to where the reader has given room back.
     pub consumed: u64,
     /// Not 0 while whoever reads sleeps on an empty ring and wants to be woken by the next record:
-    /// the number of the bell to ring, and one, because one reader may look after several rings. On
-    /// the same line: the programs look at both for every record, and the reader seldom writes
-    /// either.
+    /// [`sleeps_by`] the bell to ring, because one reader may look after several rings. On the same
+    /// line: the programs look at both for every record, and the reader seldom writes either.
     pub sleeps: u64,
     pub to_end: [u64; 6],
 }
 
 const _: () = assert!(size_of::<Places>() == 128);
+
+/// What [`Places::sleeps`] is while the reader sleeps by the bell of that number.
+pub const fn sleeps_by(bell: u32) -> u64 {
+    1 << 32 | bell as u64
+}
+
+/// The bell that it names.
+#[inline(always)]
+pub const fn bell_of(sleeps: u64) -> u32 {
+    sleeps as u32
+}
 
 /// Takes room for `n_bytes` and says where; `None` when the ring of `size` bytes is full up to
 /// `consumed`. `guess` is what `produced` of this ring once was, as `consumed` is: one that still is

@@ -3,7 +3,7 @@
 use core::hint::cold_path;
 
 use aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP;
-use observer_common::ring::Places;
+use observer_common::ring::{Places, bell_of};
 use observer_common::stats::Counters;
 
 use crate::maps::{BELLS, FILL_MARK};
@@ -19,28 +19,22 @@ use crate::maps::{BELLS, FILL_MARK};
 pub fn wake(places: *mut Places, number: u32, position: u64, counters: &mut Counters) {
     let end = counters.produced;
     let mark = FILL_MARK.load();
-    let mut number = number;
     // SAFETY: the value of an array is always there.
     let (consumed, sleeps) = unsafe { (&raw const (*places).consumed, &raw mut (*places).sleeps) };
     // SAFETY: as above.
-    let mut is_due = unsafe {
-        (position ^ end) >= mark >> 4 && end.wrapping_sub(consumed.read_volatile()) >= mark
-    };
-    // SAFETY: as above.
-    unsafe {
-        let sleeper = sleeps.read_volatile();
-        if sleeper != 0 {
-            cold_path();
-            sleeps.write_volatile(0);
-            number = (sleeper - 1) as u32;
-            is_due = true;
-        }
-    }
+    let (sleeper, consumed) = unsafe { (sleeps.read_volatile(), consumed.read_volatile()) };
     // The helpers wake the reader for a record only, which is discarded. A bell without room has
     // rung before.
-    if !is_due {
+    let number = if sleeper != 0 {
+        cold_path();
+        // SAFETY: as above.
+        unsafe { sleeps.write_volatile(0) };
+        bell_of(sleeper)
+    } else if (position ^ end) >= mark >> 4 && end.wrapping_sub(consumed) >= mark {
+        number
+    } else {
         return;
-    }
+    };
     cold_path();
     if let Some(bell) = BELLS.get(number)
         && let Some(entry) = bell.reserve(0)

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use observer_common::ring::sleeps_by;
+
 use self::consumer::{Consumer, Look};
 use self::mapping::Mapping;
 use super::loan::{self, Bell, Loans};
@@ -223,7 +225,7 @@ impl Reader {
     fn sleep(&mut self, timeout: Duration) -> Result<Woken, CaptureError> {
         let timeout = timeout.min(SLEEP_MAX);
         self.bell.silence();
-        let bell = u64::from(self.bell.number) + 1;
+        let bell = sleeps_by(self.bell.number);
         let said =
             self.sleeps_for().map(|ring| ring.memory().sleeps().swap(bell, Ordering::SeqCst));
         let was_asleep = said.fold(true, |all, said| all & (said != 0));
