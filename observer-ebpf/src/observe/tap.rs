@@ -79,8 +79,10 @@ fn observe(skb: &Skb, netns: u32, counters: &mut Counters) -> Result<(), Outcome
         cold_path();
         counters.owner_moves += 1;
     }
-    // The other half is another CPU's; only what has no payload depends on it.
-    let is_known = tcp.payload_len == 0 && opposite.has_shown(tcp.ack);
+    // The other half is another CPU's; only what has no payload depends on it. The socket filter has no
+    // room for this either, and shows every acknowledgement.
+    let is_tap = !matches!(skb.hook, Hook::Socket);
+    let is_known = is_tap && tcp.payload_len == 0 && opposite.has_shown(tcp.ack);
     let kept = skip::cut(skb, tcp, half, is_known, state, is_next, time_ns)?;
     if may_stay {
         // SAFETY: as above.
